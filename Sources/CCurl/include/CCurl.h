@@ -1,0 +1,3 @@
+/// libcurl, with typed functions for the variadic calls that Swift cannot make.
+#pragma once
+#include <curl/curl.h>

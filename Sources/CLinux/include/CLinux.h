@@ -1,0 +1,34 @@
+/// What Linux offers and Swift's Glibc module does not show: epoll, pidfd, accept4, memmem and friends.
+#pragma once
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/// pidfd_open(2); -1 and errno on failure.
+int stoker_pidfd_open(pid_t pid);
+/// pidfd_send_signal(2) without siginfo; -1 and errno on failure.
+int stoker_pidfd_send_signal(int pidfd, int signal);
+/// waitid(2) by pidfd for an exited child (WEXITED | WNOHANG): 1 and fills code (CLD_*) and status, 0 if still alive, -1 and errno.
+int stoker_pidfd_reap(int pidfd, int *code, int *status);
+/// memfd_create(2) with close-on-exec.
+int stoker_memfd(const char *name);
+/// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
+int stoker_accept(int listener);
+/// Peer credentials of a Unix socket (SO_PEERCRED): 0, or -1 and errno.
+int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
