@@ -1,8 +1,6 @@
 /// What Linux offers and Swift's Glibc module does not show: epoll, pidfd, accept4, memmem and friends.
+/// This header must not define _GNU_SOURCE: the C library's own types would differ from those of Swift's Glibc module.
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -32,3 +30,5 @@ int stoker_memfd(const char *name);
 int stoker_accept(int listener);
 /// Peer credentials of a Unix socket (SO_PEERCRED): 0, or -1 and errno.
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
+/// memmem(3): the first place of needle in haystack, or NULL.
+const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength);
