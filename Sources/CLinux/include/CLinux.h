@@ -28,6 +28,12 @@ int stoker_pidfd_reap(int pidfd, int *code, int *status);
 int stoker_memfd(const char *name);
 /// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
 int stoker_accept(int listener);
+/// What SO_PEERCRED gives: struct ucred, which the C library shows only with _GNU_SOURCE.
+typedef struct {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+} stoker_peer_t;
 /// Peer credentials of a Unix socket (SO_PEERCRED): 0, or -1 and errno.
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 /// memmem(3): the first place of needle in haystack, or NULL.
