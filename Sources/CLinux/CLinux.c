@@ -41,3 +41,17 @@ int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength) {
     return memmem(haystack, length, needle, needleLength);
 }
+
+struct sockaddr_un stoker_unix_address(const char *path) {
+    struct sockaddr_un address;
+    memset(&address, 0, sizeof address);
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof address.sun_path) return address;
+    address.sun_family = AF_UNIX;
+    memcpy(address.sun_path, path, length);
+    return address;
+}
+
+int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, from);
+}

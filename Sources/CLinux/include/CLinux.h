@@ -38,3 +38,8 @@ typedef struct {
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 /// memmem(3): the first place of needle in haystack, or NULL.
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength);
+/// A Unix socket's address; sun_family is 0 when the path is empty or longer than 107 bytes.
+struct sockaddr_un stoker_unix_address(const char *path);
+#include <spawn.h>
+/// posix_spawn_file_actions_addclosefrom_np (glibc 2.34): the child closes every descriptor from this one on.
+int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from);

@@ -30,7 +30,9 @@ public struct Readiness: Sendable, Hashable {
     }
 
     /// "chat-1 loading, 43 %", "chat-0 failed: out of GPU memory".
-    private static func detail(_ record: InstanceRecord) -> String { "\(record.status.id) \(sentence(about: record.status))" }
+    private static func detail(_ record: InstanceRecord) -> String {
+        "\(record.status.id) \(sentence(about: record.status))"
+    }
 
     /// The state and what explains it, on one line: "loading, 43 %", "failed: out of GPU memory".
     static func sentence(about status: InstanceStatus) -> String {
