@@ -45,6 +45,7 @@ public struct PosixGatewayLauncher: GatewayLauncher {
     /// The real thing.
     public init() {}
 
+    /// Spawns `stoker gateway` with the sockets as descriptors 3 and on.
     public func launch(_ order: GatewayLaunchOrder) throws(ListeningSocket.Failure) -> Int32 {
         // Sources are first moved out of the way of the numbers that they are to have.
         let sources = order.listeners.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, 200) }
@@ -91,6 +92,7 @@ public struct PosixGatewayLauncher: GatewayLauncher {
         return pid
     }
 
+    /// Waits on a thread of its own.
     public func exit(of pid: Int32) async -> GatewayExit {
         await withCheckedContinuation { continuation in
             // One thread for the one gateway: waitpid is the only call that cannot miss an end.
@@ -104,6 +106,7 @@ public struct PosixGatewayLauncher: GatewayLauncher {
         }
     }
 
+    /// kill(2)
     public func signal(_ signal: Int32, to pid: Int32) { kill(pid, signal) }
 }
 

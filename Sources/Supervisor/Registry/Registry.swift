@@ -40,8 +40,10 @@ public actor Registry: InstanceSink {
         Task { for await event in events { await owner(event) } }
     }
 
+    /// Takes an instance's newest record and publishes at once what of it the gateways route by.
     public func record(_ record: InstanceRecord) async { perform(reduction.record(record)) }
 
+    /// Forgets an instance that is no longer configured.
     public func forget(instance: String) async {
         owners.removeValue(forKey: instance)?.finish()
         perform(reduction.forget(instance: instance))

@@ -12,5 +12,6 @@ public struct SystemdNotifySocket: NotifySocket {
     /// The socket of this process's environment.
     public init() {}
 
+    /// sd_notify(3)
     public func send(_ message: String) { sd_notify(0, message) }
 }
