@@ -43,3 +43,6 @@ struct sockaddr_un stoker_unix_address(const char *path);
 #include <spawn.h>
 /// posix_spawn_file_actions_addclosefrom_np (glibc 2.34): the child closes every descriptor from this one on.
 int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from);
+/// Installs a handler for each of the signals that writes its number, one byte, into a pipe; returns the pipe's reading
+/// end, or -1 and errno. Works whatever thread a signal reaches and whatever dispositions were inherited. Call once.
+int stoker_signal_pipe(const int *signals, int count);

@@ -28,6 +28,9 @@ public actor GatewayKeeper {
         self.logger = logger
     }
 
+    /// The addresses that were really bound, in configuration's words.
+    public nonisolated var addresses: [String] { order.listeners.map(\.address.description) }
+
     /// Starts the first gateway; throws when that cannot be done at all.
     public func start() async throws(ListeningSocket.Failure) {
         try await launch()

@@ -96,7 +96,7 @@ public struct PosixGatewayLauncher: GatewayLauncher {
     public func exit(of pid: Int32) async -> GatewayExit {
         await withCheckedContinuation { continuation in
             // One thread for the one gateway: waitpid is the only call that cannot miss an end.
-            Thread.detachBlocking {
+            BlockingThread.detach {
                 var status: Int32 = 0
                 while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
                 let signal = status & 0x7f
@@ -120,29 +120,5 @@ private func withCStrings<Result>(
     return pointers.withUnsafeMutableBufferPointer { buffer in
         // The array has at least its terminator, so its base address is there.
         body(buffer.baseAddress.unsafelyUnwrapped)
-    }
-}
-
-/// A thread for a call that blocks, outside of Swift's pool.
-private enum Thread {
-    static func detachBlocking(_ body: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(Box(body))
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body() }
-                return nil
-            }, box.toOpaque())
-        if result == 0 {
-            pthread_detach(thread)
-        } else {
-            box.takeRetainedValue().body()
-        }
-    }
-
-    private final class Box: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 }
