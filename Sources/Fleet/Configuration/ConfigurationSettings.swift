@@ -74,7 +74,9 @@ extension ProviderConfiguration {
         var settings: [ConfigurationSetting] = []
         switch source {
         case .attached(let attach):
-            settings.append(ConfigurationSetting("\(prefix).base_url", FlowText.scalar(attach.baseURL.description)))
+            // Written with /v1, so that a prefix that ends with /v1 itself is not taken for it.
+            let url = attach.baseURL.description + (attach.baseURL.unixPath == nil ? "/v1" : "")
+            settings.append(ConfigurationSetting("\(prefix).base_url", FlowText.scalar(url)))
             if let key = attach.apiKey {
                 settings.append(ConfigurationSetting("\(prefix).api_key", "(set)", identity: key.reveal()))
             }

@@ -11,7 +11,7 @@ extension ConfigurationReading {
         for (name, value) in inputs.environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix("STOKER_") {
             let place = SourcePlace.environment(name)
             guard let key = ConfigurationReference.variables[name] else {
-                if !Self.isForeign(name) {
+                if !Self.isForeign(name), !expandedVariables.contains(name) {
                     let known = Array(ConfigurationReference.variables.keys) + ["STOKER_CONFIG"]
                     let meant = EditDistance.nearest(to: name, among: known).map { "; did you mean \($0)?" } ?? ""
                     warning("unknown variable, ignored\(meant)", at: place)
@@ -105,7 +105,9 @@ extension ConfigurationReading {
         }
         for variable in variables {
             let place = SourcePlace.environment(variable.name)
+            let isExpanded = expandedVariables.contains(variable.name)
             guard let provider = variable.provider else {
+                if isExpanded { continue }
                 warning(
                     "ignored: between VLLM_ and _\(variable.key.uppercased()) stand letters, digits and "
                         + "underscores, at most 58, the first and the last no underscore",
@@ -113,6 +115,7 @@ extension ConfigurationReading {
                 continue
             }
             guard providers[provider] != nil else {
+                if isExpanded { continue }
                 let url = variable.name.dropLast(variable.key.utf8.count) + "BASE_URL"
                 warning(
                     "ignored: there is no provider \(provider) that it could belong to; \(url) would register it",

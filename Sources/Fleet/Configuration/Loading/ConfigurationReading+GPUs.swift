@@ -50,7 +50,7 @@ extension ConfigurationReading {
         }
         let sum = claims.reduce(0.0) { $0 + ($1.utilization ?? 0) * Double($1.replicas) }
         if silent.isEmpty, sum > 1.000_001, let last = claims.map(\.place).max() {
-            let percent = Int((sum * 100).rounded(.up))
+            let percent = Int((sum * 100 - 0.000_1).rounded(.up))
             error(
                 "the shares of GPU \(device) (\(names)) are \(percent) % together: --gpu-memory-utilization is at most 1 "
                     + "in sum",

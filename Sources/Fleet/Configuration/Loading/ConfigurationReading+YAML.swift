@@ -94,6 +94,7 @@ extension ConfigurationReading {
         case .scalar(let scalar) where Self.isNull(scalar): break
         default:
             let names = ConfigurationReference.names(below: path).prefix(3).joined(separator: ", ")
+            unreadable.insert("\(path).model")
             error(
                 "expected \(path == "providers" ? "providers by name" : "keys with values (\(names) …)")",
                 at: yamlPlace(value.mark, label: keyPlace.label))
@@ -102,6 +103,12 @@ extension ConfigurationReading {
 
     private mutating func unknownKey(_ name: String, prefix: String, at place: SourcePlace) {
         let siblings = ConfigurationReference.names(below: prefix)
+        if name.contains("."), ConfigurationReference.key(at: prefix.isEmpty ? name : "\(prefix).\(name)") != nil {
+            let parts = name.split(separator: ".").map(String.init)
+            let nested = parts.dropLast().reversed().reduce("\(parts.last ?? ""): …") { "\($1): { \($0) }" }
+            error("unknown key; sections are nested: \(nested)", at: place)
+            return
+        }
         if let meant = EditDistance.nearest(to: name, among: siblings) {
             error("unknown key; did you mean \(meant)?", at: place)
             return
@@ -185,7 +192,8 @@ extension ConfigurationReading {
 
     private mutating func expanded(_ scalar: Node.Scalar, at place: SourcePlace) -> RawText? {
         do {
-            let text = try VariableExpansion.expand(scalar.string, environment: inputs.environment)
+            let text = try VariableExpansion.expand(
+                scalar.string, environment: inputs.environment, used: &expandedVariables)
             return RawText(text: text, shown: scalar.string, place: place)
         } catch {
             self.error(error.description, at: place)

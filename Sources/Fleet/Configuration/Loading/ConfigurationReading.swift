@@ -10,6 +10,8 @@ struct ConfigurationReading {
     var providers: [String: SourcePlace] = [:]
     /// Paths that were given but could not be read: not to be reported as missing.
     var unreadable: Set<String> = []
+    /// Variables that the file asks for with `${…}`: whatever their name, they have their purpose.
+    var expandedVariables: Set<String> = []
     private(set) var problems: [(place: SourcePlace, problem: ConfigurationProblem)] = []
 
     init(inputs: ConfigurationInputs) { self.inputs = inputs }

@@ -2,7 +2,14 @@
 enum VariableExpansion {
     /// The text with its variables replaced: `${VAR}`, `${VAR:-default}` (the default where VAR is unset or empty), `$$`
     /// for one `$`. A `$` before anything else stands for itself.
-    static func expand(_ text: String, environment: [String: String]) throws(ConfigurationValueError) -> String {
+    ///
+    /// - Parameters:
+    ///   - text: The text as it was written.
+    ///   - environment: The variables.
+    ///   - used: Takes the names of the variables that were asked for.
+    static func expand(
+        _ text: String, environment: [String: String], used: inout Set<String>
+    ) throws(ConfigurationValueError) -> String {
         guard text.contains("$") else { return text }
         var result = ""
         var rest = Substring(text)
@@ -23,19 +30,20 @@ enum VariableExpansion {
             }
             let body = rest[rest.index(after: rest.startIndex)..<close]
             rest = rest[rest.index(after: close)...]
-            result += try value(of: body, environment: environment)
+            result += try value(of: body, environment: environment, used: &used)
         }
         return result + rest
     }
 
     private static func value(
-        of body: Substring, environment: [String: String]
+        of body: Substring, environment: [String: String], used: inout Set<String>
     ) throws(ConfigurationValueError) -> String {
         let name = body.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
         guard let first = name.first, !first.isNumber else {
             throw ConfigurationValueError(
                 "between ${ and } stands a variable's name, then perhaps :-default", showsValue: false)
         }
+        used.insert(String(name))
         let after = body.dropFirst(name.count)
         if after.isEmpty {
             guard let value = environment[String(name)] else {

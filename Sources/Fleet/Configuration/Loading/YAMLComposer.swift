@@ -42,7 +42,8 @@ struct YAMLComposer {
                     let key = duplicates.first, rename(key: key, at: index, in: &lines, to: letter)
                 else {
                     throw Failure(
-                        line: max(1, context.mark.line), column: max(1, context.mark.column), message: "duplicate key")
+                        line: max(1, context.mark.line), column: max(1, context.mark.column),
+                        message: letter > 0xF0000 ? "duplicate key, one of very many" : "duplicate key")
                 }
                 letter += 1
             } catch {
@@ -97,7 +98,12 @@ struct YAMLComposer {
         switch error as? YamlError {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _):
             let sentence = [problem, context?.text].compactMap { $0 }.joined(separator: " ")
-            return Failure(line: mark.line, column: mark.column, message: "not YAML: \(sentence)")
+            let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+            let around = lines.dropFirst(max(0, mark.line - 2)).prefix(2)
+            let hint =
+                around.contains { $0.contains("${") }
+                ? "; between brackets a variable is written in quotes: \"${VAR}\"" : ""
+            return Failure(line: mark.line, column: mark.column, message: "not YAML: \(sentence)\(hint)")
         case .composer(_, let problem, let mark, _):
             if problem.contains("another document") {
                 return Failure(

@@ -88,7 +88,8 @@ extension ConfigurationReference {
 
             Warned about, never silent: a suffix that cannot be part of a name (it has letters, digits and underscores, \
             at most 58, the first and the last no underscore), an `_API_KEY` or `_MODELS` with no provider to belong to \
-            (`VLLM_API_KEY` alone creates nothing), an `_API_KEY` of a launched provider, an unknown `STOKER_*`. A base \
+            (`VLLM_API_KEY` alone creates nothing), an `_API_KEY` of a launched provider, an unknown `STOKER_*`; but not what the \
+            file asks for with `${…}`. A base \
             URL for a launched provider is an error, and so are two variables for the same setting of one provider. \
             Every other `VLLM_*` is vLLM's own and none of Stoker's business.
 

@@ -2,15 +2,9 @@ extension RestartConfiguration {
     /// The shortest and the longest pause of `1s..5m`.
     public static func backoff(parsing text: String) throws(ConfigurationValueError) -> (Duration, Duration) {
         let expected = ConfigurationValueError("expected a range of durations such as 1s..5m")
-        guard let dots = text.firstIndex(of: "."), text[dots...].hasPrefix("..") else { throw expected }
-        // A fraction's point is never followed by another one, so the first pair of points is the range's.
-        var split = dots
-        while !text[split...].hasPrefix("..") {
-            guard let next = text[text.index(after: split)...].firstIndex(of: ".") else { throw expected }
-            split = next
-        }
-        let low = text[..<split].trimmed
-        let high = text[text.index(split, offsetBy: 2)...].trimmed
+        guard let dots = text.firstRange(of: "..") else { throw expected }
+        let low = text[..<dots.lowerBound].trimmed
+        let high = text[dots.upperBound...].trimmed
         guard let shortest = try? Duration(configuration: low), let longest = try? Duration(configuration: high) else {
             throw expected
         }
