@@ -19,7 +19,7 @@ struct Engine {
     private var steps: Int64 = 0
     private var input: [UInt8] = []
     private var output: [UInt8] = []
-    private var deadline: Double?
+    private var draining = false
     private var orphan = false
     private var workers: [Int32] = []
 
@@ -72,9 +72,7 @@ struct Engine {
     private mutating func wait() {
         var entries = workers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         if !orphan { entries.append(pollfd(fd: link, events: Int16(POLLIN), revents: 0)) }
-        var limit: Double?
-        if let next = running.map(\.due).min() { limit = next }
-        if let deadline { limit = min(limit ?? deadline, deadline) }
+        let limit = running.map(\.due).min()
         var timeout: timespec? = nil
         if let limit {
             let left = max(0, limit - monotonic())
@@ -111,14 +109,14 @@ struct Engine {
                 running.removeAll { $0.id == message.id }
                 waiting.removeAll { $0.id == message.id }
                 report()
-            case .drain: deadline = monotonic() + Double(message.a) / 1e6
+            case .drain: draining = true
             default: break
             }
         }
     }
 
     private mutating func add(_ message: EngineMessage) {
-        guard deadline == nil, message.a > 0 else {
+        guard !draining, message.a > 0 else {
             EngineMessage(kind: .token, id: message.id, a: 0, b: 2).append(to: &output)
             return
         }
@@ -156,15 +154,7 @@ struct Engine {
     }
 
     private mutating func finishDrain() {
-        guard let deadline else { return }
-        if monotonic() >= deadline {
-            for request in running + waiting {
-                EngineMessage(kind: .token, id: request.id, a: request.made, b: 2).append(to: &output)
-            }
-            running = []
-            waiting = []
-        }
-        guard running.isEmpty, waiting.isEmpty else { return }
+        guard draining, running.isEmpty, waiting.isEmpty else { return }
         flush()
         unlink(sharedMemoryPath)
         exit(0)

@@ -54,6 +54,7 @@ final class EngineLink: Sendable {
         var nextID: Int64 = 1
         var ready = false
         var deadSince: Double?
+        var abandoned = false
         var seenPrompts: Set<Int> = []
     }
 
@@ -119,8 +120,14 @@ final class EngineLink: Sendable {
         if !finished { send(EngineMessage(kind: .abort, id: id)) }
     }
 
-    func drain(within seconds: Double) {
-        send(EngineMessage(kind: .drain, a: Int64(seconds * 1e6)))
+    /// The engine is to take no more, and to exit when the last request is done.
+    func drain() { send(EngineMessage(kind: .drain)) }
+
+    /// Kills the engine at the end of a drain that took too long. Requests are not told: as in vLLM, they hang until
+    /// their clients leave.
+    func abandon() {
+        state.withLock { $0.abandoned = true }
+        kill(pid, SIGKILL)
     }
 
     private func send(_ message: EngineMessage) {
@@ -142,7 +149,7 @@ final class EngineLink: Sendable {
         }
         let waiting = state.withLock { state in
             state.deadSince = monotonic()
-            return Array(state.inboxes.values)
+            return state.abandoned ? [] : Array(state.inboxes.values)
         }
         for inbox in waiting { inbox.put(.dead) }
     }

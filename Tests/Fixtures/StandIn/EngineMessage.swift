@@ -9,7 +9,7 @@ struct EngineMessage: Sendable {
         case add = 1
         /// Forget a request: id.
         case abort
-        /// Take no more; when the last is done, or after these microseconds, exit: 0, timeout.
+        /// Take no more: what comes is aborted; exit when the last is done.
         case drain
 
         // To the head.
