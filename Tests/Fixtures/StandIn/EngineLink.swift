@@ -23,6 +23,12 @@ final class EngineLink: Sendable {
             eventfd_write(signal, 1)
         }
 
+        /// Sleeps until something has arrived, so long at most.
+        func wait(seconds: Double) {
+            var entry = pollfd(fd: signal, events: Int16(POLLIN), revents: 0)
+            poll(&entry, 1, Int32(seconds * 1000))
+        }
+
         /// Everything that has arrived.
         func take() -> [Event] {
             var value: eventfd_t = 0
