@@ -1,8 +1,6 @@
 /// What Linux offers and Swift's Glibc module does not show: epoll, pidfd, accept4, memmem and friends.
+/// This header must not define _GNU_SOURCE: the C library's own types would differ from those of Swift's Glibc module.
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -30,5 +28,21 @@ int stoker_pidfd_reap(int pidfd, int *code, int *status);
 int stoker_memfd(const char *name);
 /// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
 int stoker_accept(int listener);
+/// What SO_PEERCRED gives: struct ucred, which the C library shows only with _GNU_SOURCE.
+typedef struct {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+} stoker_peer_t;
 /// Peer credentials of a Unix socket (SO_PEERCRED): 0, or -1 and errno.
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
+/// memmem(3): the first place of needle in haystack, or NULL.
+const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength);
+/// A Unix socket's address; sun_family is 0 when the path is empty or longer than 107 bytes.
+struct sockaddr_un stoker_unix_address(const char *path);
+#include <spawn.h>
+/// posix_spawn_file_actions_addclosefrom_np (glibc 2.34): the child closes every descriptor from this one on.
+int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from);
+/// Installs a handler for each of the signals that writes its number, one byte, into a pipe; returns the pipe's reading
+/// end, or -1 and errno. Works whatever thread a signal reaches and whatever dispositions were inherited. Call once.
+int stoker_signal_pipe(const int *signals, int count);

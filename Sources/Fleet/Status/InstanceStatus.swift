@@ -1,0 +1,154 @@
+/// An instance as a person sees it. Its owner makes a new one at every transition. Times are RFC 3339 in UTC.
+public struct InstanceStatus: Sendable, Hashable, Codable {
+    /// The instance's name.
+    public var id: String
+    /// The run that this describes.
+    public var run: UInt64
+    /// The state.
+    public var state: InstanceState
+    /// When it entered the state.
+    public var since: String
+    /// One sentence: why it is in this state.
+    public var reason: String
+    /// Whether the gateway routes to it.
+    public var published: Bool
+    /// The head process; nil where there is none or it is someone else's.
+    public var pid: Int32?
+    /// How often it was started again.
+    public var restarts: Int
+    /// Where it is reached, without user information.
+    public var endpoint: String?
+    /// GPU indices or UUIDs.
+    public var gpus: [String]
+    /// The ids it serves.
+    public var models: [String]
+    /// Requests in flight through the gateway.
+    public var inflight: Int
+    /// While loading: 0 to 100, where it can be told.
+    public var progressPercent: Int?
+    /// While loading: `weights`, `compile`, `graphs`, `kv cache` …
+    public var phase: String?
+    /// What each witness says.
+    public var checks: [Check]
+    /// The last time it failed.
+    public var lastFailure: Failure?
+    /// The engine's own counters.
+    public var load: Load?
+
+    /// An instance's status with nothing known yet.
+    public init(id: String, run: UInt64 = 0, state: InstanceState, since: String, reason: String) {
+        self.id = id
+        self.run = run
+        self.state = state
+        self.since = since
+        self.reason = reason
+        published = false
+        pid = nil
+        restarts = 0
+        endpoint = nil
+        gpus = []
+        models = []
+        inflight = 0
+        checks = []
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id, run, state, since, reason, published, pid, restarts, endpoint, gpus, models, inflight, phase, checks
+        case load
+        case progressPercent = "progress_percent"
+        case lastFailure = "last_failure"
+    }
+
+    /// What one witness says.
+    public struct Check: Sendable, Hashable, Codable {
+        /// The witness.
+        public var signal: Signal
+        /// Whether it speaks for the instance.
+        public var ok: Bool
+        /// How old its word is.
+        public var ageSeconds: Double
+        /// One sentence.
+        public var detail: String
+
+        /// A witness's word.
+        public init(signal: Signal, ok: Bool, ageSeconds: Double, detail: String) {
+            self.signal = signal
+            self.ok = ok
+            self.ageSeconds = ageSeconds
+            self.detail = detail
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case signal, ok, detail
+            case ageSeconds = "age_seconds"
+        }
+    }
+
+    /// The witnesses.
+    public enum Signal: String, Sendable, Hashable, Codable, CaseIterable {
+        /// The process tree.
+        case process
+        /// `/health`
+        case health
+        /// `/v1/models`
+        case models
+        /// Counters and bytes that move.
+        case progress
+        /// A real request.
+        case canary
+    }
+
+    /// The last time it failed.
+    public struct Failure: Sendable, Hashable, Codable {
+        /// When.
+        public var at: String
+        /// `exit`, `signal`, `start_stalled`, `hang`, `health`, `launch` …
+        public var kind: String
+        /// One sentence: "exit code 1 after 12 s".
+        public var detail: String
+        /// The last lines of its log that explain it.
+        public var logTail: [String]
+        /// What to do about it.
+        public var hint: String?
+
+        /// A failure.
+        public init(at: String, kind: String, detail: String, logTail: [String], hint: String?) {
+            self.at = at
+            self.kind = kind
+            self.detail = detail
+            self.logTail = logTail
+            self.hint = hint
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case at, kind, detail, hint
+            case logTail = "log_tail"
+        }
+    }
+
+    /// The engine's own counters.
+    public struct Load: Sendable, Hashable, Codable {
+        /// `vllm:num_requests_running`
+        public var running: Int
+        /// `vllm:num_requests_waiting`
+        public var waiting: Int
+        /// `vllm:kv_cache_usage_perc`, 0 to 1.
+        public var kvCacheUsage: Double
+        /// Tokens generated a second, between the last two scrapes.
+        public var tokensPerSecond: Double
+
+        /// A load.
+        public init(running: Int, waiting: Int, kvCacheUsage: Double, tokensPerSecond: Double) {
+            self.running = running
+            self.waiting = waiting
+            self.kvCacheUsage = kvCacheUsage
+            self.tokensPerSecond = tokensPerSecond
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case running, waiting
+            case kvCacheUsage = "kv_cache_usage"
+            case tokensPerSecond = "tokens_per_second"
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import Fleet
+
+extension Daemon {
+    /// Makes the instances of a provider and lets them begin.
+    func add(_ provider: ProviderConfiguration) async {
+        for name in provider.instanceNames { await add(name, of: provider) }
+    }
+
+    private func add(_ name: String, of provider: ProviderConfiguration) async {
+        let plan = InstancePlan(name: name, number: freeNumber(), provider: provider)
+        let owner = InstanceOwner(plan: plan, services: services, sink: registry)
+        plans[name] = plan
+        owners[name] = owner
+        await registry.register(instance: name) { event in await owner.registry(event) }
+        await owner.begin(wanted: true)
+    }
+
+    /// The least number that no instance has: it is part of socket names, and stays with the instance.
+    private func freeNumber() -> Int {
+        let taken = Set(plans.values.map(\.number))
+        return (0...).first { !taken.contains($0) } ?? taken.count
+    }
+
+    /// Ends an instance and forgets it.
+    func remove(_ name: String) async {
+        guard let owner = owners[name] else { return }
+        await owner.shutdown()
+        owners[name] = nil
+        plans[name] = nil
+        await registry.forget(instance: name)
+    }
+
+    /// Applies a plan: what is gone ends first, so that its GPUs and sockets are free for what is new.
+    func apply(_ difference: ConfigurationDifference, _ new: Configuration) async {
+        await withTaskGroup { group in
+            for name in difference.removed + difference.changed { group.addTask { await self.remove(name) } }
+        }
+        configuration = new
+        await registry.configure(withAttachments(new))
+        let wanted = Set(difference.added + difference.changed)
+        for provider in new.providers {
+            for name in provider.instanceNames where wanted.contains(name) { await add(name, of: provider) }
+        }
+    }
+
+    /// The configuration with what was attached at run time.
+    func withAttachments(_ configuration: Configuration) -> Configuration {
+        var all = configuration
+        all.providers += plans.values.map(\.provider).filter { provider in
+            attachments[provider.name] != nil && !configuration.providers.contains { $0.name == provider.name }
+        }
+        return all
+    }
+
+    /// Brings back what was attached in an earlier life.
+    func restore(_ name: String, _ attachment: AttachmentStore.Attachment) async {
+        do throws(ControlFailure) {
+            try await attachProvider(name, attachment)
+        } catch {
+            notices.append("attached instance \(name) cannot be brought back: \(error)")
+            logger.error("an attached instance cannot be brought back", metadata: ["instance": "\(name)"])
+        }
+    }
+
+    /// Attaches by way of the configuration's own reader, so that the same rules hold and the same errors come.
+    func attachProvider(_ name: String, _ attachment: AttachmentStore.Attachment) async throws(ControlFailure) {
+        var provider = "\(ConfigurationText.quoted(name)): { base_url: \(ConfigurationText.quoted(attachment.baseURL))"
+        if let file = attachment.apiKeyFile { provider += ", api_key_file: \(ConfigurationText.quoted(file))" }
+        let (parsed, problems) = source.load(text: "providers: { \(provider) } }", as: "attach")
+        guard let found = parsed?.providers.first(where: { $0.name == name }) else {
+            throw .refused(problems.filter { $0.severity == .error }.map(\.message).joined(separator: "; "))
+        }
+        if owners[name] != nil { await remove(name) }
+        attachments[name] = attachment
+        let plan = InstancePlan(name: name, number: -1, provider: found)
+        plans[name] = plan
+        await registry.configure(withAttachments(configuration))
+        plans[name] = nil
+        await add(found)
+    }
+}
+
+/// Values as YAML flow scalars.
+enum ConfigurationText {
+    /// A double-quoted scalar; JSON's escapes are YAML's too, and `$` is doubled so that nothing is expanded.
+    static func quoted(_ text: String) -> String {
+        LineLogHandler.json(String(text.flatMap { $0 == "$" ? "$$" : String($0) }))
+    }
+}

@@ -1,0 +1,85 @@
+import Fleet
+
+/// What a person can ask of an instance.
+public enum OperatorCommand: String, Sendable, Hashable, Codable, CaseIterable {
+    /// Starts it where it is stopped or failed; a failed one gets fresh budgets.
+    case start
+    /// Unpublishes, drains, ends it, and keeps it stopped.
+    case stop
+    /// Stops and starts it.
+    case restart
+    /// Unpublishes it and lets what is in flight finish; the process stays.
+    case drain
+    /// Publishes a drained one again.
+    case undrain
+}
+
+/// Why a request to the daemon cannot be done. Each has a sentence that says what to do.
+public enum ControlFailure: Error, Sendable, Hashable, CustomStringConvertible {
+    /// No instance and no provider of this name.
+    case noSuchInstance(String)
+    /// Not possible in this state or mode.
+    case refused(String)
+    /// Was tried, and failed.
+    case failed(String)
+
+    /// The sentence for the user.
+    public var description: String {
+        switch self {
+        case .noSuchInstance(let name):
+            return "there is no instance or provider named \(name): 'stoker status' lists them"
+        case .refused(let reason), .failed(let reason): return reason
+        }
+    }
+}
+
+/// The daemon as the admin API sees it.
+public protocol DaemonControl: Sendable {
+    /// The present status.
+    func status() async -> StatusReport
+    /// A stream that yields after every change of status, the newest only, starting with the present one.
+    func statusChanges() async -> AsyncStream<StatusReport>
+    /// Acts on an instance or on all instances of a provider and returns when it is done or has failed.
+    func act(_ command: OperatorCommand, on name: String) async throws(ControlFailure)
+    /// The path of an instance's log of this or the previous run; nil when there is none.
+    func logPath(of instance: String, previous: Bool) async throws(ControlFailure) -> String?
+    /// Adds or replaces an attached instance at run time; kept in the state directory, its key by path.
+    func attach(name: String, baseURL: String, apiKeyFile: String?) async throws(ControlFailure)
+    /// Removes one that was added at run time.
+    func detach(name: String) async throws(ControlFailure)
+    /// Makes a plan of what the configuration file would change, and applies it unless only the plan is wanted.
+    func reload(planOnly: Bool) async throws(ControlFailure) -> ReloadReport
+    /// `GET /metrics`: Prometheus text.
+    func metrics() async -> String
+}
+
+/// What a reload changes. Names of instances.
+public struct ReloadReport: Sendable, Hashable, Codable {
+    /// New ones.
+    public var added: [String]
+    /// Gone ones.
+    public var removed: [String]
+    /// Replaced ones.
+    public var changed: [String]
+    /// The rest.
+    public var untouched: [String]
+    /// Settings that only a restart changes.
+    public var needsRestart: [String]
+
+    /// A report.
+    public init(
+        added: [String] = [], removed: [String] = [], changed: [String] = [], untouched: [String] = [],
+        needsRestart: [String] = []
+    ) {
+        self.added = added
+        self.removed = removed
+        self.changed = changed
+        self.untouched = untouched
+        self.needsRestart = needsRestart
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case added, removed, changed, untouched
+        case needsRestart = "needs_restart"
+    }
+}
