@@ -68,7 +68,7 @@ final class Client {
     private func endOfHead() -> Int? {
         guard input.count >= 4 else { return nil }
         return input.withUnsafeBytes { raw in
-            guard let found = memmem(raw.baseAddress, raw.count, "\r\n\r\n", 4) else { return nil }
+            guard let found = stoker_memmem(raw.baseAddress, raw.count, "\r\n\r\n", 4) else { return nil }
             return UnsafeRawPointer(found) - raw.baseAddress!
         }
     }
@@ -113,7 +113,7 @@ final class Client {
             if ready == 0 { return false }
             if ready < 0 { continue }
             var buffer = [UInt8](repeating: 0, count: 65536)
-            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+            let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             if count > 0 {
                 input += buffer[..<count]
                 return true
@@ -124,7 +124,7 @@ final class Client {
 
     /// Whether the client has closed its side; what it sent before is still there.
     var isGone: Bool {
-        var entry = pollfd(fd: descriptor, events: Int16(POLLRDHUP.rawValue), revents: 0)
+        var entry = pollfd(fd: descriptor, events: peerClosed, revents: 0)
         return poll(&entry, 1, 0) > 0 && entry.revents != 0
     }
 

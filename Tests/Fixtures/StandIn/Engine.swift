@@ -36,7 +36,8 @@ struct Engine {
     private mutating func startWorkers(_ count: Int) {
         for rank in 0..<count {
             var pair: [Int32] = [0, 0]
-            guard pipe2(&pair, O_CLOEXEC) == 0 else { continue }
+            guard pipe(&pair) == 0 else { continue }
+            for end in pair { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             let name = count == 1 ? "VLLM::Worker" : "VLLM::Worker_TP\(rank)"
             // The write end stays open here for as long as this process lives: its end is the worker's end.
             guard let pid = spawnSelf([name], link: pair[0]) else { continue }
@@ -73,16 +74,14 @@ struct Engine {
         var entries = workers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         if !orphan { entries.append(pollfd(fd: link, events: Int16(POLLIN), revents: 0)) }
         let limit = running.map(\.due).min()
-        var timeout: timespec? = nil
+        var timeout: Int32 = -1
         if let limit {
+            // poll(2) counts in whole milliseconds; what is due sooner is slept.
             let left = max(0, limit - monotonic())
-            timeout = timespec(tv_sec: Int(left), tv_nsec: Int((left - left.rounded(.down)) * 1e9))
+            timeout = Int32(left * 1000)
+            if timeout == 0 { pause(seconds: left) }
         }
-        if var timeout {
-            ppoll(&entries, nfds_t(entries.count), &timeout, nil)
-        } else {
-            ppoll(&entries, nfds_t(entries.count), nil, nil)
-        }
+        poll(&entries, nfds_t(entries.count), timeout)
         if entries.prefix(workers.count).contains(where: { $0.revents != 0 }) {
             // A dead worker is a dead engine.
             exit(1)
@@ -92,7 +91,7 @@ struct Engine {
     private mutating func receive() {
         guard !orphan else { return }
         var buffer = [UInt8](repeating: 0, count: 65536)
-        let count = recv(link, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+        let count = recv(link, &buffer, buffer.count, Int32(MSG_DONTWAIT))
         if count == 0 {
             // The head is gone. What it asked for is of no use to anybody; the memory is held all the same.
             orphan = true

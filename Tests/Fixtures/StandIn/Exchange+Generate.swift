@@ -91,17 +91,7 @@ extension Exchange {
         _ generation: Generation, streaming: Bool, _ each: (_ index: Int, _ last: Bool) throws(ClientGone) -> Void
     ) throws(ClientGone) -> Ending {
         if control.flag("abort"), server.controls.take("abort", of: control) { return .finished("abort") }
-        let hangs = control.flag("hang") && server.controls.take("hang", of: control)
-        if hangs {
-            // Until the fault is lifted in the file, or for ever when the request itself asked for it.
-            while hangs, request["x-stand-in-control"] != nil || server.controls.now.flag("hang") {
-                if client.isGone {
-                    server.observations.clientAborted(request, tokens: 0)
-                    throw ClientGone()
-                }
-                pause(seconds: 0.02)
-            }
-        }
+        try hang()
         let interval = control.milliseconds("token_delay_ms") ?? 0.001
         let (id, inbox) = server.link.submit(
             tokens: generation.count, first: control.milliseconds("first_token_delay_ms") ?? 0, interval: interval,
@@ -135,12 +125,24 @@ extension Exchange {
         }
     }
 
+    /// Nothing happens: until the fault is lifted in the file, or for ever when the request itself asked for it.
+    func hang() throws(ClientGone) {
+        guard control.flag("hang"), server.controls.take("hang", of: control) else { return }
+        while server.controls.now.flag("hang") || ownFaults["hang"]?.bool == true {
+            if client.isGone {
+                server.observations.clientAborted(request, tokens: 0)
+                throw ClientGone()
+            }
+            pause(seconds: 0.02)
+        }
+    }
+
     private func waitForTokens(
         _ inbox: EngineLink.Inbox, streaming: Bool, made: Int
     ) throws(ClientGone) {
         var entries = [
             pollfd(fd: inbox.signal, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: client.descriptor, events: Int16(POLLRDHUP.rawValue), revents: 0),
+            pollfd(fd: client.descriptor, events: peerClosed, revents: 0),
         ]
         let comments = streaming && options.sseKeepAlive > 0
         let ready = poll(&entries, 2, comments ? Int32(options.sseKeepAlive * 1000) : -1)

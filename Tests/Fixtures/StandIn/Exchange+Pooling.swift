@@ -81,11 +81,7 @@ extension Exchange {
     private mutating func oneStep(promptTokens: Int) throws(ClientGone) -> Bool {
         server.observations.inferenceBegan()
         defer { _ = server.observations.inferenceEnded() }
-        let hang = control.flag("hang")
-        while hang, request["x-stand-in-control"] != nil || server.controls.now.flag("hang") {
-            if client.isGone { throw ClientGone() }
-            pause(seconds: 0.02)
-        }
+        try hang()
         let (id, inbox) = server.link.submit(
             tokens: 1, first: control.milliseconds("first_token_delay_ms") ?? 0, interval: 0.001,
             promptTokens: promptTokens, promptHash: Int.random(in: .min ... .max))

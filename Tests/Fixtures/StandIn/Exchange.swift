@@ -6,17 +6,21 @@ struct Exchange {
     let server: Server
     let request: HTTPRequest
     let client: Client
+    /// What holds for this request: the file's faults, and on top of them the request's own.
     let control: Control
+    /// The faults that the request itself brought, in its header `x-stand-in-control`.
+    let ownFaults: JSON
     private(set) var route = "none"
     private(set) var status = 200
 
     var options: Options { server.options }
 
-    init(server: Server, request: HTTPRequest, client: Client, control: Control) {
+    init(server: Server, request: HTTPRequest, client: Client, control: Control, ownFaults: JSON) {
         self.server = server
         self.request = request
         self.client = client
         self.control = control
+        self.ownFaults = ownFaults
     }
 
     // MARK: Answering

@@ -50,9 +50,10 @@ struct Generation: Sendable {
             case .responses: body["max_output_tokens"]?.int
             case .messages: body["max_tokens"]?.int
             }
-        promptIsTokens = body["prompt"]?.array?.first?.int != nil
+        let ids = body["prompt"]?.array.flatMap { $0.first?.int == nil ? nil : $0.count }
+        promptIsTokens = ids != nil
         let prompt = Self.promptText(body, dialect)
-        promptTokens = body["prompt"]?.array.flatMap { promptIsTokens ? $0.count : nil } ?? Words.count(prompt)
+        promptTokens = ids ?? Words.count(prompt)
         var hash = 5381
         for byte in prompt.utf8 { hash = hash &* 33 &+ Int(byte) }
         promptHash = hash

@@ -33,8 +33,9 @@ struct Head {
         startNoise()
         load(link)
         guard listen(listener, 2048) == 0 else {
-            traceback("OSError: [Errno \(errno)] error while attempting to bind on address "
-                + "('\(options.host)', \(options.port)): address already in use")
+            traceback(
+                "OSError: [Errno \(errno)] error while attempting to bind on address "
+                    + "('\(options.host)', \(options.port)): address already in use")
             kill(link.pid, SIGKILL)
             exit(1)
         }
@@ -123,7 +124,6 @@ struct Head {
             let control = controls.now
             let seconds = control.number("load_seconds") ?? fallback
             let part = seconds > 0 ? (monotonic() - began) / seconds : 1
-            if part >= 1, link.ready, !control.flag("never_ready") { break }
             if !control.flag("load_silent"), Int(min(1, part) * 8) > shards {
                 shards = Int(min(1, part) * 8)
                 let percent = shards * 100 / 8
@@ -132,6 +132,7 @@ struct Head {
                     "Loading safetensors checkpoint shards: \(padding)\(percent)% Completed | \(shards)/8 "
                         + "[00:0\(shards)<00:0\(8 - shards),  1.20s/it]")
             }
+            if part >= 1, link.ready, !control.flag("never_ready") { break }
             wait(seconds: 0.02) { signal in
                 // As a Python that has not yet put up its handlers.
                 kill(link.pid, SIGKILL)
@@ -142,8 +143,9 @@ struct Head {
                 kill(getpid(), signal)
             }
             if link.deadSince != nil {
-                traceback("RuntimeError: Engine core initialization failed. See root cause above. "
-                    + "Failed core proc(s): {'EngineCore': -9}")
+                traceback(
+                    "RuntimeError: Engine core initialization failed. See root cause above. "
+                        + "Failed core proc(s): {'EngineCore': -9}")
                 exit(1)
             }
         }
@@ -196,7 +198,8 @@ struct Head {
         let timeout = options.shutdownTimeout
         let mode = timeout > 0 ? "drain" : "abort"
         Log.info(
-            "[shutdown] API server: stopping engine client mode=\(mode) timeout=\(Int(timeout))s", at: "launcher.py:270")
+            "[shutdown] API server: stopping engine client mode=\(mode) timeout=\(Int(timeout))s", at: "launcher.py:270"
+        )
         server.startDraining()
         let deadline = monotonic() + timeout
         if timeout > 0 {

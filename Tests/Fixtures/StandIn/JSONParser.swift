@@ -44,7 +44,7 @@ struct JSONParser {
         case UInt8(ascii: "t") where take("true"): return .bool(true)
         case UInt8(ascii: "f") where take("false"): return .bool(false)
         case UInt8(ascii: "n") where take("null"): return .null
-        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try number()
+        case .some(let byte) where byte == UInt8(ascii: "-") || (0x30...0x39).contains(byte): return try number()
         default: throw JSONError(offset: at, reason: "Expecting value")
         }
     }

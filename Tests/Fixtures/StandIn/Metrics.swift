@@ -76,7 +76,8 @@ final class Metrics: Sendable {
             page.histogram(name, count: done, sum: Double(done) * 0.01)
         }
         page.family("cache_config_info", "gauge")
-        page.sample("cache_config_info", Self.cacheConfiguration, 1)
+        let configuration = Self.cacheConfiguration.merging(["engine": "0"]) { mine, _ in mine }
+        page.line("vllm:cache_config_info{\(Page.list(configuration))} 1.0")
         page.handled(handled)
         return page.text
     }
@@ -114,8 +115,11 @@ private struct Page {
 
     mutating func sample(_ name: String, _ labels: [String: String], _ value: Double) {
         let all = labels.merging(["engine": "0", "model_name": model]) { mine, _ in mine }
-        let list = all.sorted { $0.key < $1.key }.map { "\($0.key)=\"\($0.value)\"" }.joined(separator: ",")
-        line("vllm:\(name){\(list)} \(value)")
+        line("vllm:\(name){\(Self.list(all))} \(value)")
+    }
+
+    static func list(_ labels: [String: String]) -> String {
+        labels.sorted { $0.key < $1.key }.map { "\($0.key)=\"\($0.value)\"" }.joined(separator: ",")
     }
 
     mutating func gauge(_ name: String, _ value: Int64) {

@@ -94,19 +94,22 @@ final class Server: Sendable {
 
     private func answer(_ request: HTTPRequest, _ client: Client) throws(ClientGone) {
         var control = controls.now
+        var own = JSON.object([])
         if let more = request["x-stand-in-control"], let overlay = try? JSONParser.parse(Array(more.utf8)) {
+            own = overlay
             control = control.merging(overlay)
         }
         client.control = control
-        var exchange = Exchange(server: self, request: request, client: client, control: control)
+        var exchange = Exchange(server: self, request: request, client: client, control: control, ownFaults: own)
         try exchange.run()
         let route = exchange.route
         guard !request.path.hasPrefix("/stand-in/") else { return }
         observations.answered(request, route: route, status: exchange.status)
         if options.accessLog, !options.quietEndpoints.contains(request.path) {
             let reason = Client.reasons[exchange.status] ?? ""
-            Log.line("INFO:      - \"\(request.method) \(request.target) HTTP/\(request.version)\" "
-                + "\(exchange.status) \(reason)")
+            Log.line(
+                "INFO:      - \"\(request.method) \(request.target) HTTP/\(request.version)\" "
+                    + "\(exchange.status) \(reason)")
         }
     }
 }

@@ -1,6 +1,9 @@
 import CLinux
 import Glibc
 
+/// poll(2)'s event for a peer that has closed its side, which the C library shows only with _GNU_SOURCE.
+let peerClosed: Int16 = 0x2000
+
 /// Seconds on the monotonic clock.
 func monotonic() -> Double {
     var time = timespec()
@@ -18,7 +21,8 @@ func epoch() -> Double {
 func pause(seconds: Double) {
     guard seconds > 0 else { return }
     var left = timespec(tv_sec: Int(seconds), tv_nsec: Int((seconds - seconds.rounded(.down)) * 1e9))
-    while nanosleep(&left, &left) != 0 && errno == EINTR {}
+    var rest = timespec()
+    while nanosleep(&left, &rest) != 0 && errno == EINTR { left = rest }
 }
 
 /// What the environment says, nil where it says nothing.
@@ -116,7 +120,10 @@ func spawnSelf(_ arguments: [String], link: Int32?, environment more: [String: S
 
 /// The kernel's short name of this process.
 func setShortName(_ name: String) {
-    _ = name.withCString { prctl(PR_SET_NAME, $0) }
+    let descriptor = open("/proc/self/comm", O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    writeAll(descriptor, Array(name.utf8))
+    close(descriptor)
 }
 
 /// Sixteen hexadecimal digits at random, as vLLM's ids end.

@@ -25,7 +25,7 @@ case "--version", "-v":
 case "serve":
     do {
         Head.main(try Options(serve: Array(arguments.dropFirst())))
-    } catch let error as UsageError {
+    } catch {
         writeAll(
             2,
             Array(
