@@ -34,9 +34,9 @@ struct Options: Sendable {
 
     /// Flags that older versions do not know, and the version that brought each.
     private static let since: [(flag: String, version: [Int])] = [
-        ("--uds", [0, 10, 1]),
+        ("--uds", [0, 10, 0]),
         ("--shutdown-timeout", [0, 18, 0]),
-        ("--disable-access-log-for-endpoints", [0, 15, 0]),
+        ("--disable-access-log-for-endpoints", [0, 16, 0]),
         ("--sse-keep-alive-interval", [0, 32, 0]),
         ("--max-num-queued-reqs", [0, 32, 0]),
         ("--enable-request-id-headers", [0, 9, 0]),
