@@ -1,4 +1,4 @@
-/// The answers of each protocol, field by field as vLLM 0.32.0 writes them (`../recorded`).
+/// The answers of each protocol, field by field as vLLM 0.32.0 writes them (`recorded/` in the folder above).
 final class AnswerShape {
     let id: String
     private let dialect: Dialect

@@ -1,4 +1,4 @@
-/// The faults that apply to one moment, or to one request; README.md lists the keys.
+/// The faults that apply to one moment, or to one request; the README in the folder above lists the keys.
 struct Control: Sendable {
     private(set) var values: JSON = .object([])
 

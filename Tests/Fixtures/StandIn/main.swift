@@ -1,4 +1,4 @@
-// A stand-in for `vllm serve` that injects faults; README.md says how it is told to.
+// A stand-in for `vllm serve` that injects faults; README.md in the folder above says how it is told to.
 import CLinux
 import Glibc
 
