@@ -49,13 +49,13 @@ struct Engine {
     /// A segment such as vLLM's message queues have; a killed engine leaves it behind.
     private func makeSharedMemory() {
         guard environment("STANDIN_SHM") == "1" else { return }
-        let descriptor = open(sharedMemoryPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        let descriptor = open(Self.sharedMemoryPath(getpid()), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0, ftruncate(descriptor, 1 << 20) == 0 else { return }
         _ = mmap(nil, 1 << 20, PROT_READ | PROT_WRITE, Int32(MAP_SHARED), descriptor, 0)
         close(descriptor)
     }
 
-    private var sharedMemoryPath: String { "/dev/shm/psm_stand_in_\(getpid())" }
+    static func sharedMemoryPath(_ pid: pid_t) -> String { "/dev/shm/psm_stand_in_\(pid)" }
 
     private mutating func run() -> Never {
         EngineMessage(kind: .ready).append(to: &output)
@@ -155,7 +155,7 @@ struct Engine {
     private mutating func finishDrain() {
         guard draining, running.isEmpty, waiting.isEmpty else { return }
         flush()
-        unlink(sharedMemoryPath)
+        unlink(Self.sharedMemoryPath(getpid()))
         exit(0)
     }
 

@@ -27,8 +27,8 @@ struct Head {
         banner()
         exitAtStart()
         let listener = bindListener()
-        Log.engine(getpid(), "Initializing a V1 LLM engine (v\(options.version)) with config: model='\(options.model)'")
         guard let link = EngineLink(options: options) else { fail("the engine process could not be started") }
+        Log.engine(link.pid, "Initializing a V1 LLM engine (v\(options.version)) with config: model='\(options.model)'")
         makeGrandchild()
         startNoise()
         load(link)
@@ -230,6 +230,8 @@ struct Head {
 
     private func end(_ link: EngineLink, code: Int32) -> Never {
         kill(link.pid, SIGKILL)
+        // Python's resource tracker does this; where it is killed with the rest, the segment stays.
+        unlink(Engine.sharedMemoryPath(link.pid))
         Log.line("INFO:     Waiting for application shutdown.")
         Log.line("INFO:     Application shutdown complete.")
         Log.line("INFO:     Finished server process [\(getpid())]")
