@@ -2,7 +2,6 @@ import ArgumentParser
 import Dispatch
 import Fleet
 import Glibc
-import Synchronization
 
 /// From arguments to an exit code.
 enum Entry {
@@ -11,7 +10,7 @@ enum Entry {
         if arguments.first == GatewayArguments.word { return runGateway(Array(arguments.dropFirst())) }
         do {
             let command = try StokerCommand.parseAsRoot(arguments)
-            if let command = command as? any AsyncParsableCommand & Sendable { return runAsync(command) }
+            if let daemon = command as? RunCommand { return runAsync(daemon) }
             var synchronous = command
             try synchronous.run()
             return ExitStatus.done.rawValue
@@ -51,10 +50,9 @@ enum Entry {
         }
     }
 
-    /// Runs an asynchronous command while the main thread serves the main queue; never returns.
-    private static func runAsync(_ command: any AsyncParsableCommand & Sendable) -> Int32 {
+    /// Runs the daemon while the main thread serves the main queue; never returns.
+    private static func runAsync(_ command: RunCommand) -> Int32 {
         Task.detached {
-            var command = command
             do {
                 try await command.run()
                 exit(ExitStatus.done.rawValue)

@@ -46,7 +46,7 @@ public struct AdminClient: Sendable {
     /// - Parameters:
     ///   - method: `GET`, `POST` …
     ///   - target: Path and query.
-    ///   - headers: Beside Host, Connection and the body's length.
+    ///   - headers: Beside Connection and the body's length; `Host` is `localhost` unless it is among them.
     ///   - body: Sent as it is.
     ///   - silence: How long nothing may come; nil waits as long as it takes.
     public func ask(
@@ -69,7 +69,8 @@ public struct AdminClient: Sendable {
     ) throws(Failure) -> (status: Int, headers: [String: String]) {
         let descriptor = try connected()
         defer { close(descriptor) }
-        var head = "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        var head = "\(method) \(target) HTTP/1.1\r\nConnection: close\r\n"
+        if !headers.contains(where: { $0.0 == "Host" }) { head += "Host: localhost\r\n" }
         for (name, value) in headers { head += "\(name): \(value)\r\n" }
         if !body.isEmpty || method == "POST" || method == "PUT" { head += "Content-Length: \(body.count)\r\n" }
         try send(Array((head + "\r\n").utf8) + body, to: descriptor)
