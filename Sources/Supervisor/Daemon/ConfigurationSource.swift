@@ -4,7 +4,7 @@ import Glibc
 
 /// Loads the configuration from where the daemon was told, again at every reload.
 struct ConfigurationSource: Sendable {
-    let options: DaemonOptions
+    let options: Daemon.Options
     let directories: Directories
 
     /// The configuration, nil if any problem is an error, and every problem.

@@ -1,6 +1,5 @@
 import Fleet
 import FoundationEssentials
-import Glibc
 
 /// What the admin API asks of the daemon.
 extension Daemon: DaemonControl {
@@ -119,17 +118,19 @@ extension Daemon: DaemonControl {
             logger.notice(
                 "configuration reloaded",
                 metadata: [
-                    "added": "\(difference.added)", "removed": "\(difference.removed)",
-                    "changed": "\(difference.changed)",
+                    "added": "\(difference.added.joined(separator: " "))",
+                    "removed": "\(difference.removed.joined(separator: " "))",
+                    "changed": "\(difference.changed.map(\.name).joined(separator: " "))",
                 ])
         }
         return ReloadReport(
-            added: difference.added, removed: difference.removed, changed: difference.changed,
-            untouched: difference.untouched, needsRestart: difference.needsRestart)
+            added: difference.added, removed: difference.removed,
+            changed: (difference.changed + difference.adjusted.filter { isAttached($0.name) }).map(\.name).sorted(),
+            untouched: difference.untouched, needsRestart: difference.waiting { isAttached($0) })
     }
 
     /// Prometheus text.
     public func metrics() async -> String {
-        await MetricsText.render(status: status(), totals: registry.totals)
+        await MetricsText(status: status(), gateway: registry.totals.report).render()
     }
 }

@@ -32,16 +32,21 @@ extension Daemon {
 
     /// Applies a plan: what is gone ends first, so that its GPUs and sockets are free for what is new.
     func apply(_ difference: ConfigurationDifference, _ new: Configuration) async {
+        // An attached server is made anew for a changed key as well: that costs it one probe.
+        let replaced = (difference.changed + difference.adjusted.filter { isAttached($0.name) }).map(\.name)
         await withTaskGroup { group in
-            for name in difference.removed + difference.changed { group.addTask { await self.remove(name) } }
+            for name in difference.removed + replaced { group.addTask { await self.remove(name) } }
         }
         configuration = new
         await registry.configure(withAttachments(new))
-        let wanted = Set(difference.added + difference.changed)
+        let wanted = Set(difference.added + replaced)
         for provider in new.providers {
             for name in provider.instanceNames where wanted.contains(name) { await add(name, of: provider) }
         }
     }
+
+    /// Whether an instance of this name is there and is someone else's server.
+    func isAttached(_ name: String) -> Bool { plans[name]?.kind == .attached }
 
     /// The configuration with what was attached at run time.
     func withAttachments(_ configuration: Configuration) -> Configuration {
@@ -77,6 +82,17 @@ extension Daemon {
         await registry.configure(withAttachments(configuration))
         plans[name] = nil
         await add(found)
+    }
+}
+
+extension ConfigurationDifference {
+    /// What a reload does not bring about: settings of the daemon and the gateway process, and rules of launched
+    /// instances, which their owners take over at a restart of the daemon.
+    func waiting(isAttached: (String) -> Bool) -> [String] {
+        settings.filter { $0.reload == .restart || $0.reload == .newGateway }.map(\.path)
+            + adjusted.filter { !isAttached($0.name) }.flatMap { change in
+                change.settings.map { "\(change.name): \($0.path)" }
+            }
     }
 }
 

@@ -7,7 +7,7 @@ import Logging
 /// The supervisor as a whole: puts configuration, registry, gateway, instances, admin side and systemd together, and
 /// keeps them so until it is told to stop. It is never in a request's path.
 public actor Daemon {
-    let options: DaemonOptions
+    let options: Options
     let source: ConfigurationSource
     let state: StateDirectory
     let registry: Registry
@@ -32,7 +32,7 @@ public actor Daemon {
     private var admin: AdminServer?
 
     /// Runs the daemon until it is told to stop; returns the exit code.
-    public static func run(_ options: DaemonOptions) async -> Int32 {
+    public static func run(_ options: Options) async -> Int32 {
         let destination = DaemonLog.destination(environment: options.environment)
         LoggingSystem.bootstrap { DaemonLog.handler(destination, label: $0) }
         let logger = Logger(label: "stoker")
@@ -62,7 +62,7 @@ public actor Daemon {
     }
 
     private init(
-        options: DaemonOptions, source: ConfigurationSource, configuration: Configuration, state: StateDirectory,
+        options: Options, source: ConfigurationSource, configuration: Configuration, state: StateDirectory,
         logger: Logger
     ) async throws {
         self.options = options
@@ -79,7 +79,9 @@ public actor Daemon {
         var listeners: [ListeningSocket] = []
         for address in configuration.listen {
             do throws(ListeningSocket.Failure) {
-                listeners.append(try ListeningSocket(address))
+                let socket = try ListeningSocket.bind(address, setting: "listen", access: .everyone)
+                try socket.listen(setting: "listen")
+                listeners.append(socket)
             } catch {
                 throw DaemonFailure(error.description)
             }
@@ -96,9 +98,11 @@ public actor Daemon {
                 loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
             launcher: PosixGatewayLauncher(), registry: registry, logger: logger)
         prober = CurlProber(threadName: "stoker-probes")
-        services = InstanceServices.real(
-            prober: prober, directories: state.directories, executable: options.executable,
-            environment: options.environment, logger: logger)
+        services = InstanceServices(
+            spawner: EngineSpawner(
+                context: EngineContext(
+                    directories: state.directories, executable: options.executable, environment: options.environment)),
+            prober: prober, health: configuration.health, logger: logger)
     }
 
     /// What a gateway process needs of our environment; keys reach it through the registry alone.
@@ -110,11 +114,7 @@ public actor Daemon {
     private func serve(_ signals: AsyncStream<Int32>) async throws -> Int32 {
         let serving = Task { [registryServer] in try? await registryServer.run() }
         defer { serving.cancel() }
-        do throws(ListeningSocket.Failure) {
-            try await keeper.start()
-        } catch {
-            throw DaemonFailure(error.description)
-        }
+        try await keeper.start()
         do {
             try await startAdmin()
         } catch {
@@ -162,11 +162,22 @@ public actor Daemon {
     }
 
     private func startAdmin() async throws {
-        let tokenPath = configuration.admin.tokenFile ?? "\(state.directories.state)/admin.token"
+        let token: AdminToken
+        do throws(AdminToken.Failure) {
+            token = try AdminToken.load(
+                file: configuration.admin.tokenFile, stateDirectory: state.directories.state,
+                masterKey: configuration.masterKey)
+        } catch {
+            throw DaemonFailure(error.description)
+        }
         let server = AdminServer(
-            control: self, token: try AdminToken(path: tokenPath), addresses: configuration.admin.listen,
+            control: self, token: token, addresses: configuration.admin.listen,
             socketPath: state.directories.adminSocket, logger: logger)
-        try await server.start()
+        do {
+            try await server.start()
+        } catch let failure as ListeningSocket.Failure {
+            throw DaemonFailure(failure.description)
+        }
         admin = server
     }
 

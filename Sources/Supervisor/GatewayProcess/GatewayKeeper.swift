@@ -32,11 +32,11 @@ public actor GatewayKeeper {
     public nonisolated var addresses: [String] { order.listeners.map(\.address.description) }
 
     /// Starts the first gateway; throws when that cannot be done at all.
-    public func start() async throws(ListeningSocket.Failure) {
+    public func start() async throws(DaemonFailure) {
         try await launch()
     }
 
-    private func launch() async throws(ListeningSocket.Failure) {
+    private func launch() async throws(DaemonFailure) {
         let pid = try launcher.launch(order)
         self.pid = pid
         await registry.gatewayStarted(pid: pid)

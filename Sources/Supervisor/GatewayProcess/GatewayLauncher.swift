@@ -5,7 +5,7 @@ import Glibc
 /// Starts gateway processes. One real implementation, one fake in the tests.
 public protocol GatewayLauncher: Sendable {
     /// Starts one with these sockets and returns its pid.
-    func launch(_ order: GatewayLaunchOrder) throws(ListeningSocket.Failure) -> Int32
+    func launch(_ order: GatewayLaunchOrder) throws(DaemonFailure) -> Int32
     /// Waits for the end of a process that ``launch(_:)`` gave and takes its status away.
     func exit(of pid: Int32) async -> GatewayExit
     /// Sends a signal to it.
@@ -46,12 +46,12 @@ public struct PosixGatewayLauncher: GatewayLauncher {
     public init() {}
 
     /// Spawns `stoker gateway` with the sockets as descriptors 3 and on.
-    public func launch(_ order: GatewayLaunchOrder) throws(ListeningSocket.Failure) -> Int32 {
+    public func launch(_ order: GatewayLaunchOrder) throws(DaemonFailure) -> Int32 {
         // Sources are first moved out of the way of the numbers that they are to have.
         let sources = order.listeners.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, 200) }
         defer { for source in sources where source >= 0 { close(source) } }
         guard sources.allSatisfy({ $0 >= 0 }) else {
-            throw ListeningSocket.Failure(description: "no descriptor left for the gateway: raise LimitNOFILE")
+            throw DaemonFailure("no descriptor left for the gateway: raise LimitNOFILE")
         }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)

@@ -24,6 +24,19 @@ public struct GatewayTotals: Sendable, Hashable {
         public var status: Int
     }
 
+    /// The totals in a report's form, for the metrics page.
+    var report: GatewayReport {
+        GatewayReport(
+            requestsTotal: requestsTotal,
+            runs: lostByInstance.sorted { $0.key < $1.key }.map { instance, lost in
+                RunReport(run: InstanceRun(instance: instance, run: 0), lost: lost)
+            },
+            requests: requests.map { key, count in
+                RequestCount(provider: key.provider, route: key.route, status: key.status, count: count)
+            }.sorted { ($0.provider, $0.route, $0.status) < ($1.provider, $1.route, $1.status) },
+            counters: counters)
+    }
+
     /// Adds one gateway's counters; ``lostByInstance`` is the registry's to keep.
     mutating func add(_ report: GatewayReport) {
         requestsTotal += report.requestsTotal

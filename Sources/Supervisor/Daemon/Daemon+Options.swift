@@ -1,7 +1,8 @@
 import Fleet
 
+extension Daemon {
 /// What the command line gives the daemon.
-public struct DaemonOptions: Sendable {
+public struct Options: Sendable {
     /// `--config`; nil for `$STOKER_CONFIG`, then `/etc/stoker/stoker.yaml` if it is there, then the environment alone.
     public var configurationPath: String?
     /// The process's environment.
@@ -18,4 +19,5 @@ public struct DaemonOptions: Sendable {
         self.executable = executable
         self.version = version
     }
+}
 }

@@ -2,22 +2,44 @@ import CLinux
 import Fleet
 import Glibc
 
-/// A socket that is bound to one of the admin side's addresses and does not listen yet.
-struct ListeningSocket: Sendable {
-    /// The descriptor; whoever takes it closes it.
+/// A socket that is bound to an address of the gateway or of the admin side.
+///
+/// The supervisor keeps the gateway's open for as long as it lives, so that clients wait in their queues, and none is
+/// refused, while a gateway process is replaced.
+public struct ListeningSocket: Sendable, Hashable {
+    /// The descriptor, close-on-exec; whoever takes it closes it.
     let descriptor: CInt
     /// What it is bound to: the port that the kernel chose where 0 was asked for.
     let address: ListenAddress
 
-    /// Binds a socket.
+    /// Who may connect to a Unix socket.
+    enum Access {
+        /// Mode 0660, group `stoker` where there is one: the admin side, which asks for no token there.
+        case administrators
+        /// Mode 0666: the gateway, which asks for its key.
+        case everyone
+    }
+
+    /// Binds a socket; it does not listen yet.
     ///
     /// - Parameters:
     ///   - address: A numeric host or `localhost` and a port, or a Unix socket's path.
     ///   - setting: The configuration's key, for the error's sentence.
-    static func bind(_ address: ListenAddress, setting: String) throws(Failure) -> ListeningSocket {
+    ///   - access: For a Unix socket's file.
+    static func bind(
+        _ address: ListenAddress, setting: String, access: Access = .administrators
+    ) throws(Failure) -> ListeningSocket {
         switch address {
         case .tcp(let host, let port): return try bindTCP(host: host, port: port, setting: setting)
-        case .unix(let path): return try bindUnix(path: path, setting: setting)
+        case .unix(let path): return try bindUnix(path: path, setting: setting, access: access)
+        }
+    }
+
+    /// Makes it non-blocking and lets clients in, with a queue as long as the kernel allows.
+    func listen(setting: String) throws(Failure) {
+        let flags = fcntl(descriptor, F_GETFL)
+        guard fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0, Glibc.listen(descriptor, 65_535) == 0 else {
+            throw Failure("\(address)", setting: setting, number: errno)
         }
     }
 
@@ -37,6 +59,11 @@ struct ListeningSocket: Sendable {
         guard descriptor >= 0 else { throw .other("\(address)", setting: setting, number: errno) }
         var one: CInt = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<CInt>.size))
+        if found.pointee.ai_family == AF_INET6 {
+            // [::] takes IPv4 clients too, as users of a wildcard expect.
+            var off: CInt = 0
+            setsockopt(descriptor, CInt(IPPROTO_IPV6), IPV6_V6ONLY, &off, socklen_t(MemoryLayout<CInt>.size))
+        }
         guard Glibc.bind(descriptor, found.pointee.ai_addr, found.pointee.ai_addrlen) == 0 else {
             let number = errno
             close(descriptor)
@@ -45,7 +72,9 @@ struct ListeningSocket: Sendable {
         return ListeningSocket(descriptor: descriptor, address: .tcp(host: host, port: boundPort(of: descriptor) ?? port))
     }
 
-    private static func bindUnix(path: String, setting: String) throws(Failure) -> ListeningSocket {
+    private static func bindUnix(
+        path: String, setting: String, access: Access
+    ) throws(Failure) -> ListeningSocket {
         guard var name = unixAddress(path) else { throw .pathTooLong(path, setting: setting) }
         let type = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         let descriptor = socket(AF_UNIX, type, 0)
@@ -69,8 +98,12 @@ struct ListeningSocket: Sendable {
             throw Failure("unix:\(path)", setting: setting, number: number)
         }
         // Nobody can connect before listen(2): there is no moment with a wrong mode.
-        if let group = getgrnam("stoker") { _ = chown(path, uid_t.max, group.pointee.gr_gid) }
-        chmod(path, 0o660)
+        switch access {
+        case .administrators:
+            if let group = getgrnam("stoker") { _ = chown(path, uid_t.max, group.pointee.gr_gid) }
+            chmod(path, 0o660)
+        case .everyone: chmod(path, 0o666)
+        }
         return ListeningSocket(descriptor: descriptor, address: .unix(path: path))
     }
 
@@ -118,7 +151,7 @@ struct ListeningSocket: Sendable {
     }
 
     /// Why an address cannot be listened on. Each has a sentence that says what to do.
-    enum Failure: Error, Sendable, Hashable, CustomStringConvertible {
+    public enum Failure: Error, Sendable, Hashable, CustomStringConvertible {
         /// Another process has the port.
         case taken(String, setting: String)
         /// Another daemon answers on the Unix socket.
@@ -145,7 +178,7 @@ struct ListeningSocket: Sendable {
         }
 
         /// The sentence.
-        var description: String {
+        public var description: String {
             switch self {
             case .taken(let address, let setting):
                 let port = address.split(separator: ":").last.map(String.init) ?? ""
