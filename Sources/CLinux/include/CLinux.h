@@ -32,3 +32,13 @@ int stoker_accept(int listener);
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 /// memmem(3): the first place of needle in haystack, or NULL.
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength);
+/// connect(2) to a Unix or internet address: 0, or -1 and errno.
+int stoker_connect(int fd, const void *address, socklen_t length);
+/// Sets TCP_NODELAY; a failure (a Unix socket) does not matter.
+void stoker_nodelay(int fd);
+/// The pending error of a socket (SO_ERROR), 0 when there is none.
+int stoker_socket_error(int fd);
+/// Fills `address` (128 bytes) from a numeric IPv4 or IPv6 address and a port in host order; its length, or 0 when it is none.
+socklen_t stoker_numeric_address(const char *text, uint16_t port, void *address);
+/// Fills `bytes` from getrandom(2).
+void stoker_random(void *bytes, size_t length);
