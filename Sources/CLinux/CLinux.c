@@ -1,9 +1,13 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -43,16 +47,6 @@ const void *stoker_memmem(const void *haystack, size_t length, const void *needl
     return memmem(haystack, length, needle, needleLength);
 }
 
-struct sockaddr_un stoker_unix_address(const char *path) {
-    struct sockaddr_un address;
-    memset(&address, 0, sizeof address);
-    size_t length = strlen(path);
-    if (length == 0 || length >= sizeof address.sun_path) return address;
-    address.sun_family = AF_UNIX;
-    memcpy(address.sun_path, path, length);
-    return address;
-}
-
 int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from) {
     return posix_spawn_file_actions_addclosefrom_np(actions, from);
 }
@@ -85,4 +79,50 @@ int stoker_signal_pipe(const int *signals, int count) {
         sigprocmask(SIG_UNBLOCK, &set, NULL);
     }
     return ends[0];
+}
+
+int stoker_connect(int fd, const void *address, socklen_t length) {
+    return connect(fd, (const struct sockaddr *)address, length);
+}
+
+void stoker_nodelay(int fd) {
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+int stoker_socket_error(int fd) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) return errno;
+    return error;
+}
+
+socklen_t stoker_numeric_address(const char *text, uint16_t port, void *address) {
+    struct sockaddr_in *four = address;
+    memset(address, 0, sizeof(struct sockaddr_in6));
+    if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        return sizeof *four;
+    }
+    struct sockaddr_in6 *six = address;
+    if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(port);
+        return sizeof *six;
+    }
+    return 0;
+}
+
+void stoker_random(void *bytes, size_t length) {
+    unsigned char *at = bytes;
+    while (length > 0) {
+        ssize_t got = getrandom(at, length, 0);
+        if (got < 0) {
+            if (errno == EINTR) continue;
+            return;
+        }
+        at += got;
+        length -= (size_t)got;
+    }
 }
