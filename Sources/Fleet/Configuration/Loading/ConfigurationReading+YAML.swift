@@ -61,7 +61,7 @@ extension ConfigurationReading {
 
     /// A path as it is shown: on one line.
     private static func shownPath(_ path: String) -> String {
-        String(path.map { $0.isNewline || $0.unicodeScalars.first?.value ?? 0 < 0x20 ? "\u{FFFD}" : $0 })
+        String(path.prefix(200).map { $0.isNewline || $0.unicodeScalars.first?.value ?? 0 < 0x20 ? "\u{FFFD}" : $0 })
     }
 
     private mutating func readSection(_ mapping: Node.Mapping, prefix: String, composer: YAMLComposer) {
