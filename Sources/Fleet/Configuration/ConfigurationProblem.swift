@@ -27,6 +27,15 @@ public struct ConfigurationProblem: Error, Sendable, Hashable, Codable, CustomSt
         self.message = message
     }
 
+    /// A file that could not be read, for who reads it before loading.
+    public static func unreadable(file: String, reason: String) -> ConfigurationProblem {
+        ConfigurationProblem(
+            severity: .error, file: file, line: 0, column: 0, path: "(document)",
+            message:
+                "cannot be read (\(reason)): name another file with --config or STOKER_CONFIG, or let the daemon's "
+                + "user read it")
+    }
+
     /// The place of what came from the environment.
     public static let environment = "(environment)"
     /// The place of what came from the command line.

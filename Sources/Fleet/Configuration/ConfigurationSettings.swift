@@ -98,7 +98,8 @@ extension LaunchConfiguration {
     fileprivate func settings(_ prefix: String) -> [ConfigurationSetting] {
         let names = env.keys.sorted()
         let shownEnv = names.map { name in
-            "\(FlowText.scalar(name)): \(SecretNames.isSecret(variable: name) ? "(set)" : FlowText.scalar(env[name]?.reveal() ?? ""))"
+            let value = SecretNames.isSecret(variable: name) ? "(set)" : FlowText.scalar(env[name]?.reveal() ?? "")
+            return "\(FlowText.scalar(name)): \(value)"
         }
         let envIdentity = names.map { "\($0)=\(env[$0]?.reveal() ?? "")\0" }.joined()
         var settings = [

@@ -26,7 +26,7 @@ struct HostileTextTests {
             "1s..", "~", "null", "*", "&", "mode: x\n", "providers:\n  a: {}\n", "\\x00", "\\ud800",
         ]
         let seed = Array(ConfigurationLoaderTests.example.unicodeScalars)
-        for _ in 0..<1_500 {
+        for _ in 0..<600 {
             var text = seed
             for _ in 0...Int(random.next() % 4) {
                 let at = Int(random.next() % UInt64(text.count + 1))
@@ -55,10 +55,10 @@ struct HostileTextTests {
 
     @Test("Many duplicates are named, each at its place, up to a bound")
     func manyDuplicates() {
-        let loaded = load((0..<100).map { _ in "mode: supervise\n" }.joined())
-        #expect(loaded.lines.count == 99)
-        #expect(loaded.problems.last?.line == 100)
-        let many = load((0..<1000).map { _ in "mode: supervise\n" }.joined())
+        let loaded = load((0..<40).map { _ in "mode: supervise\n" }.joined())
+        #expect(loaded.lines.count == 39)
+        #expect(loaded.problems.last?.line == 40)
+        let many = load((0..<60).map { _ in "mode: supervise\n" }.joined())
         #expect(many.problems.map(\.message) == ["duplicate key, one of very many"])
     }
 
@@ -69,7 +69,7 @@ struct HostileTextTests {
         func word() -> String {
             String((0..<Int(random.next() % 12)).map { _ in alphabet[Int(random.next() % UInt64(alphabet.count))] })
         }
-        for _ in 0..<500 {
+        for _ in 0..<150 {
             var environment: [String: String] = [
                 "VLLM_\(word())_BASE_URL": "http://\(word())", "VLLM_BASE_URL": word(),
             ]
@@ -92,7 +92,8 @@ struct HostileTextTests {
         String(repeating: "? ", count: 100_000),
         (0..<2000).map { String(repeating: " ", count: $0) + "a:\n" }.joined(),
         String(repeating: "[\"]\", ", count: 3000),
-        "listen: \u{0}", "\u{1}", "a: \u{7f}\u{9}b\n\t- x", "!!binary x: !!set y", "%YAML 9.9\n---\na",
+        "mode: \"a\u{2028}b\"", "\"a\u{2029}b\\n\": 1", "listen: \u{0}", "\u{1}", "a: \u{7f}\u{9}b\n\t- x",
+        "!!binary x: !!set y", "%YAML 9.9\n---\na",
         "*a", "a: *b", "&a a: *a", "&x [*x]", "a: &x {b: *x}", "? [a, b]\n: c", "? {a: 1}\n: c", "[]: 1", "{}: 1\n",
         "- a\n- b", "text", "5", "'quoted'", "|\n  block", "\"", "'", "{", "}", "]", ":", "? ", "- ", "@", "`", "%",
         "a: 1\na: 2", "\"a\": 1\na: 2", "'a': 1\n\"a\": 2", "&k a: 1\n*k : 2", "? a\n: 1\n? a\n: 2", "\"\": 1\n'': 2",

@@ -3,6 +3,11 @@ extension ProblemRow {
         "expected an address such as 127.0.0.1:8080, [::1]:8080, :8080 or unix:/run/stoker/gateway.sock"
 
     static let addresses: [ProblemRow] = [
+        ProblemRow(
+            "listen: [::1]:8080",
+            "1:10: (document): not YAML: did not find expected node content while parsing a flow node; an IPv6 address is "
+                + "written in quotes: \"[::1]:8080\""),
+        ProblemRow("listen: :0\nallow_unauthenticated: true"),
         ProblemRow("listen: []", "1:9: listen: expected at least one address"),
         ProblemRow("listen: 8080", "1:9: listen: \(address); for a port alone write :8080, found '8080'"),
         ProblemRow("listen: localhost", "1:9: listen: \(address); a port is missing, found 'localhost'"),

@@ -27,6 +27,18 @@ struct SecretTests {
         #expect(load("master_key_file: /absent", files: files, credentials: "/cred").errors.count == 1)
     }
 
+    @Test("Of one input, a key and its file are too much; of two, the later one wins")
+    func both() {
+        #expect(
+            load(environment: ["STOKER_MASTER_KEY": "a", "STOKER_MASTER_KEY_FILE": "/k"]).lines == [
+                "(environment):0:0: STOKER_MASTER_KEY_FILE: master_key and master_key_file are both given: leave one of "
+                    + "them out"
+            ])
+        let loaded = load(
+            "master_key: a", overrides: ["master_key_file": "/k"], files: ["/k": "b"])
+        #expect(loaded.configuration?.masterKey == Secret("b"))
+    }
+
     @Test("A bad credential is a problem at the credential")
     func badCredential() {
         let loaded = load(files: ["/cred/master_key": "\n"], credentials: "/cred")
@@ -62,6 +74,24 @@ struct SecretTests {
             environment: ["KEY": "sk-secret-7", "VLLM_API_KEY": "sk-secret-9", "STOKER_MASTER_KEY_FILE": "sk-secret"])
         #expect(loaded.errors.count >= 8)
         #expect(!loaded.lines.joined().contains("sk-secret"))
+    }
+
+    @Test("What an engine inherits")
+    func inherited() throws {
+        let environment = [
+            "PATH": "/bin", "HF_TOKEN": "hf", "VLLM_USE_V1": "1", "CUDA_VISIBLE_DEVICES": "0", "VLLM_API_KEY": "a",
+            "VLLM_BASE_URL": "http://a", "VLLM_X_MODELS": "m", "STOKER_LISTEN": ":0", "GOMODEL_MASTER_KEY": "b",
+            "BOX": "upstream", "MINE": "master",
+        ]
+        let configuration = try #require(
+            load(
+                "master_key: ${MINE}\nproviders:\n  box:\n    base_url: http://a\n    api_key: ${BOX}",
+                environment: ["BOX": "upstream", "MINE": "master"]
+            ).configuration)
+        #expect(
+            configuration.inheritedEnvironment(from: environment) == [
+                "PATH": "/bin", "HF_TOKEN": "hf", "VLLM_USE_V1": "1", "CUDA_VISIBLE_DEVICES": "0",
+            ])
     }
 
     @Test("Redacted, it is a configuration all the same")

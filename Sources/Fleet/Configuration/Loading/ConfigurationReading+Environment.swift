@@ -12,8 +12,10 @@ extension ConfigurationReading {
             let place = SourcePlace.environment(name)
             guard let key = ConfigurationReference.variables[name] else {
                 if !Self.isForeign(name), !expandedVariables.contains(name) {
-                    let known = Array(ConfigurationReference.variables.keys) + ["STOKER_CONFIG"]
-                    let meant = EditDistance.nearest(to: name, among: known).map { "; did you mean \($0)?" } ?? ""
+                    // What all of them begin with says nothing about which was meant.
+                    let known = (ConfigurationReference.variables.keys + ["STOKER_CONFIG"]).map { $0.dropFirst(7) }
+                    let nearest = EditDistance.nearest(to: String(name.dropFirst(7)), among: known.map(String.init))
+                    let meant = nearest.map { "; did you mean STOKER_\($0)?" } ?? ""
                     warning("unknown variable, ignored\(meant)", at: place)
                 }
                 continue

@@ -53,8 +53,7 @@ extension ConfigurationReading {
     }
 
     private static func reason(of error: any Error) -> String {
-        let text = String(describing: error)
-        return String(text.unicodeScalars.prefix(120).map { $0.value < 0x20 ? " " : Character($0) })
+        printable(String(describing: error), atMost: 160)
     }
 
     private static func withoutFinalNewline(_ text: String) -> String {

@@ -47,7 +47,7 @@ extension ConfigurationReading {
             }
             let name = composer.name(of: key.string)
             let path = prefix.isEmpty ? name : "\(prefix).\(name)"
-            let place = yamlPlace(key.mark, label: Self.shownPath(path))
+            let place = yamlPlace(key.mark, label: Self.printable(path, atMost: 200))
             if name == "<<", key.style == .plain {
                 error("merge keys (<<) are not supported: write the keys out", at: place)
             } else if let first = seen[name] {
@@ -57,11 +57,6 @@ extension ConfigurationReading {
                 body(&self, name, place, value)
             }
         }
-    }
-
-    /// A path as it is shown: on one line.
-    private static func shownPath(_ path: String) -> String {
-        String(path.map { $0.isNewline || $0.unicodeScalars.first?.value ?? 0 < 0x20 ? "\u{FFFD}" : $0 })
     }
 
     private mutating func readSection(_ mapping: Node.Mapping, prefix: String, composer: YAMLComposer) {

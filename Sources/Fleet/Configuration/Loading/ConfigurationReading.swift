@@ -82,10 +82,17 @@ struct ConfigurationReading {
 
     /// A text for a message: short, on one line.
     static func quoted(_ text: String) -> String {
-        let printable = text.unicodeScalars.prefix(60).map { scalar -> String in
-            scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
-                ? "\u{FFFD}" : String(scalar)
+        "'\(printable(text, atMost: 60))'"
+    }
+
+    /// The beginning of a text, with a replacement character for whatever would break the line or hide in it.
+    static func printable(_ text: String, atMost count: Int) -> String {
+        let scalars = text.unicodeScalars.prefix(count).map { scalar -> String in
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator: return "\u{FFFD}"
+            default: return String(scalar)
+            }
         }
-        return "'\(printable.joined())\(text.unicodeScalars.count > 60 ? "…" : "")'"
+        return scalars.joined() + (text.unicodeScalars.count > count ? "…" : "")
     }
 }

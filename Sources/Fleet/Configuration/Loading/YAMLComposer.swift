@@ -20,6 +20,8 @@ struct YAMLComposer {
 
     /// The largest text that is read, in bytes.
     static let largestText = 4 << 20
+    /// The most duplicate keys that are named one by one.
+    static let mostDuplicates: UInt32 = 50
     /// The deepest nesting that is read.
     static let deepestNesting = 100
 
@@ -38,7 +40,7 @@ struct YAMLComposer {
                 root = try Yams.compose(yaml: attempt)
                 return
             } catch YamlError.duplicatedKeysInMapping(let duplicates, let context) {
-                guard letter < 0xF00C8, let index = Self.index(of: context.mark, in: lines),
+                guard letter < 0xF0000 + Self.mostDuplicates, let index = Self.index(of: context.mark, in: lines),
                     let key = duplicates.first, rename(key: key, at: index, in: &lines, to: letter)
                 else {
                     throw Failure(
@@ -100,9 +102,12 @@ struct YAMLComposer {
             let sentence = [problem, context?.text].compactMap { $0 }.joined(separator: " ")
             let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
             let around = lines.dropFirst(max(0, mark.line - 2)).prefix(2)
-            let hint =
-                around.contains { $0.contains("${") }
-                ? "; between brackets a variable is written in quotes: \"${VAR}\"" : ""
+            var hint = ""
+            if around.contains(where: { $0.contains("${") }) {
+                hint = "; between brackets a variable is written in quotes: \"${VAR}\""
+            } else if around.contains(where: { $0.contains("[::") }) {
+                hint = "; an IPv6 address is written in quotes: \"[::1]:8080\""
+            }
             return Failure(line: mark.line, column: mark.column, message: "not YAML: \(sentence)\(hint)")
         case .composer(_, let problem, let mark, _):
             if problem.contains("another document") {

@@ -15,11 +15,9 @@ extension ConfigurationReference {
     private static func table(of keys: [KeyDescription]) -> String {
         var table = "| key | takes | default | at a reload | meaning | example |\n|---|---|---|---|---|---|\n"
         for key in keys {
-            let fallback =
-                key.defaultText.isEmpty
-                ? ""
-                : key.defaultText.contains(" ") || key.defaultText.contains("`")
-                    ? key.defaultText : "`\(key.defaultText)`"
+            // What a GPU's and a path's defaults are is said in words.
+            let isCode = !key.defaultText.isEmpty && key.kind != .gpus && key.kind != .path
+            let fallback = isCode ? "`\(key.defaultText)`" : key.defaultText
             let reload = key.reload == .live ? "at once" : key.reload.rawValue
             table +=
                 "| `\(key.path)` | \(key.typeText) | \(fallback) | \(reload) | \(key.meaning) | `\(key.example)` |\n"
@@ -88,8 +86,8 @@ extension ConfigurationReference {
 
             Warned about, never silent: a suffix that cannot be part of a name (it has letters, digits and underscores, \
             at most 58, the first and the last no underscore), an `_API_KEY` or `_MODELS` with no provider to belong to \
-            (`VLLM_API_KEY` alone creates nothing), an `_API_KEY` of a launched provider, an unknown `STOKER_*`; but not what the \
-            file asks for with `${…}`. A base \
+            (`VLLM_API_KEY` alone creates nothing), an `_API_KEY` of a launched provider, an unknown `STOKER_*`; but not \
+            what the file asks for with `${…}`. A base \
             URL for a launched provider is an error, and so are two variables for the same setting of one provider. \
             Every other `VLLM_*` is vLLM's own and none of Stoker's business.
 
