@@ -106,9 +106,9 @@ extension Daemon: DaemonControl {
 
     /// Makes a plan of what the configuration would change, and applies it unless only the plan is wanted.
     public func reload(planOnly: Bool) async throws(ControlFailure) -> ReloadReport {
-        let (loaded, problems) = source.load()
-        guard let new = loaded else {
-            throw .refused(problems.map(\.description).joined(separator: "\n"))
+        let loaded = source.load()
+        guard let new = loaded.configuration else {
+            throw .refused(loaded.problems.map(\.description).joined(separator: "\n"))
         }
         let difference = ConfigurationDifference.between(configuration, new)
         if !planOnly {

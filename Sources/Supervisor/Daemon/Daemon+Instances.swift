@@ -71,9 +71,9 @@ extension Daemon {
     func attachProvider(_ name: String, _ attachment: AttachmentStore.Attachment) async throws(ControlFailure) {
         var provider = "\(ConfigurationText.quoted(name)): { base_url: \(ConfigurationText.quoted(attachment.baseURL))"
         if let file = attachment.apiKeyFile { provider += ", api_key_file: \(ConfigurationText.quoted(file))" }
-        let (parsed, problems) = source.load(text: "providers: { \(provider) } }", as: "attach")
-        guard let found = parsed?.providers.first(where: { $0.name == name }) else {
-            throw .refused(problems.filter { $0.severity == .error }.map(\.message).joined(separator: "; "))
+        let loaded = source.load(text: "providers: { \(provider) } }", as: "attach")
+        guard let found = loaded.configuration?.providers.first(where: { $0.name == name }) else {
+            throw .refused(loaded.problems.filter { $0.severity == .error }.map(\.message).joined(separator: "; "))
         }
         if owners[name] != nil { await remove(name) }
         attachments[name] = attachment

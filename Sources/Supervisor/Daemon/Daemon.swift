@@ -39,18 +39,17 @@ public actor Daemon {
         umask(0o077)
         signal(SIGPIPE, SIG_IGN)
         let signals = Signals.stream(of: [SIGTERM, SIGINT, SIGHUP])
-        let directories = Directories(environment: options.environment, isRoot: geteuid() == 0)
-        let source = ConfigurationSource(options: options, directories: directories)
-        let (configuration, problems) = source.load()
-        for problem in problems { writeLine("\(problem)") }
-        guard let configuration else {
+        let source = ConfigurationSource(option: options.configurationPath, environment: options.environment)
+        let loaded = source.load()
+        for problem in loaded.problems { writeLine("\(problem)") }
+        guard let configuration = loaded.configuration else {
             writeLine("stoker: the configuration cannot be used; 'stoker check' shows this list too")
             return 2
         }
         do {
             let daemon = try await Daemon(
                 options: options, source: source, configuration: configuration,
-                state: StateDirectory(directories), logger: logger)
+                state: StateDirectory(source.directories), logger: logger)
             return try await daemon.serve(signals)
         } catch let failure as DaemonFailure {
             writeLine("stoker: \(failure)")
@@ -98,11 +97,12 @@ public actor Daemon {
                 loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
             launcher: PosixGatewayLauncher(), registry: registry, logger: logger)
         prober = CurlProber(threadName: "stoker-probes")
-        services = InstanceServices(
-            spawner: EngineSpawner(
-                context: EngineContext(
-                    directories: state.directories, executable: options.executable, environment: options.environment)),
-            prober: prober, health: configuration.health, logger: logger)
+        let spawner = EngineSpawner(
+            EngineSpawner.Setup(
+                directories: state.directories, executable: options.executable,
+                environment: configuration.inheritedEnvironment(from: options.environment), trees: ProcessTrees(),
+                logger: logger))
+        services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
     }
 
     /// What a gateway process needs of our environment; keys reach it through the registry alone.
