@@ -44,19 +44,21 @@ extension Daemon: DaemonControl {
         guard !names.isEmpty else { throw .noSuchInstance(name) }
         let targets = names.compactMap { owners[$0] }
         let failures = await withTaskGroup(of: ControlFailure?.self) { group in
-            for owner in targets {
-                group.addTask {
-                    do throws(ControlFailure) {
-                        try await owner.act(command)
-                        return nil
-                    } catch {
-                        return error
-                    }
-                }
-            }
-            return await group.reduce(into: []) { if let failure = $1 { $0.append(failure) } }
+            for owner in targets { group.addTask { await Self.failure(of: command, by: owner) } }
+            var failures: [ControlFailure] = []
+            for await failure in group { if let failure { failures.append(failure) } }
+            return failures
         }
         if let failure = failures.first { throw failure }
+    }
+
+    private static func failure(of command: OperatorCommand, by owner: InstanceOwner) async -> ControlFailure? {
+        do throws(ControlFailure) {
+            try await owner.act(command)
+            return nil
+        } catch {
+            return error
+        }
     }
 
     /// The log of an instance's present or previous run.

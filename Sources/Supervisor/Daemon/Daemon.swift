@@ -37,6 +37,7 @@ public actor Daemon {
         LoggingSystem.bootstrap { DaemonLog.handler(destination, label: $0) }
         let logger = Logger(label: "stoker")
         umask(0o077)
+        let openFiles = OpenFiles.raise()
         signal(SIGPIPE, SIG_IGN)
         let signals = Signals.stream(of: [SIGTERM, SIGINT, SIGHUP])
         let source = ConfigurationSource(option: options.configurationPath, environment: options.environment)
@@ -49,7 +50,7 @@ public actor Daemon {
         do {
             let daemon = try await Daemon(
                 options: options, source: source, configuration: configuration,
-                state: StateDirectory(source.directories), logger: logger)
+                state: StateDirectory(source.directories), openFiles: openFiles, logger: logger)
             return try await daemon.serve(signals)
         } catch let failure as DaemonFailure {
             writeLine("stoker: \(failure)")
@@ -62,7 +63,7 @@ public actor Daemon {
 
     private init(
         options: Options, source: ConfigurationSource, configuration: Configuration, state: StateDirectory,
-        logger: Logger
+        openFiles: UInt64?, logger: Logger
     ) async throws {
         self.options = options
         self.source = source
@@ -97,11 +98,14 @@ public actor Daemon {
                 loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
             launcher: PosixGatewayLauncher(), registry: registry, logger: logger)
         prober = CurlProber(threadName: "stoker-probes")
-        let spawner = EngineSpawner(
-            EngineSpawner.Setup(
-                directories: state.directories, executable: options.executable,
-                environment: configuration.inheritedEnvironment(from: options.environment), trees: ProcessTrees(),
-                logger: logger))
+        var setup = EngineSpawner.Setup(
+            directories: state.directories, executable: options.executable,
+            environment: configuration.inheritedEnvironment(from: options.environment),
+            trees: ProcessTrees.detect(runtime: state.directories.runtime), logger: logger)
+        setup.openFiles = openFiles
+        setup.sink = EngineOutput(logger: logger)
+        let spawner = EngineSpawner(setup)
+        logger.info("trees of processes", metadata: ["kept_by": "\(spawner.treesDescription)"])
         services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
     }
 

@@ -85,9 +85,8 @@ public struct PosixGatewayLauncher: GatewayLauncher {
             }
         }
         guard result == 0 else {
-            throw ListeningSocket.Failure(
-                description:
-                    "the gateway cannot be started from \(order.executable): \(String(cString: strerror(result)))")
+            throw DaemonFailure(
+                "the gateway cannot be started from \(order.executable): \(String(cString: strerror(result)))")
         }
         return pid
     }

@@ -129,7 +129,7 @@ public struct Preflight {
     private func checkCommand(_ launch: LaunchConfiguration, _ path: String, _ report: inout Report) {
         guard let word = launch.command.first else { return }
         let search = launch.env["PATH"]?.reveal() ?? environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
-        guard let file = ExecutableSearch.find(word, path: search) else {
+        guard let file = EngineInterpreter.resolve(word, path: search) else {
             let isThere = word.contains("/") && access(word, F_OK) == 0
             report.findings.append(
                 .init(
@@ -145,7 +145,7 @@ public struct Preflight {
             report.facts.append("\(path): runs \(file)")
             return
         }
-        if let version = EngineVersion.find(of: file, path: search) {
+        if let version = EngineVersions().version(of: launch.command, environment: environment.merging(["PATH": search]) { $1 }) {
             report.facts.append("\(path): runs \(file), vLLM \(version)")
         } else {
             report.findings.append(
@@ -187,7 +187,7 @@ public struct Preflight {
     }
 
     private func checkGPUs(_ launches: [(String, LaunchConfiguration)], _ report: inout Report) {
-        let present = DirectoryListing.names(in: gpuList).count
+        let present = SystemFile.names(in: gpuList).count
         var counted = 0
         for (path, launch) in launches {
             switch launch.gpus {

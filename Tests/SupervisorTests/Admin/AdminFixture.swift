@@ -120,7 +120,7 @@ struct TemporaryDirectory {
     func remove() { Self.remove(path) }
 
     private static func remove(_ path: String) {
-        for name in DirectoryListing.names(in: path) {
+        for name in SystemFile.names(in: path) {
             let file = "\(path)/\(name)"
             if unlink(file) != 0 { remove(file) }
         }

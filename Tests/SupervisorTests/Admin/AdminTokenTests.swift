@@ -17,7 +17,7 @@ struct AdminTokenTests {
         var status = stat()
         #expect(stat("\(state)/admin.token", &status) == 0)
         #expect(status.st_mode & 0o777 == 0o600)
-        #expect(DirectoryListing.names(in: state) == ["admin.token"])
+        #expect(SystemFile.names(in: state) == ["admin.token"])
         let again = try AdminToken.load(file: nil, stateDirectory: state, masterKey: nil)
         #expect(again.secret == token.secret)
     }
