@@ -1,1 +1,7 @@
+import Supervisor
+
+// First of all, before anything of a runtime is set up: this process may only be the step between the supervisor
+// and an engine.
+Trampoline.runIfAsked(CommandLine.arguments)
+
 print("stoker")

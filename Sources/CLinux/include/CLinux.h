@@ -32,3 +32,25 @@ int stoker_accept(int listener);
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 /// memmem(3): the first place of needle in haystack, or NULL.
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength);
+
+/// The trampoline between the supervisor and an engine, run as `stoker __launch CGROUP LOG NOFILE OOM -- COMMAND…`
+/// before any runtime is used; `-` leaves a setting as it is. Joins the cgroup (a cgroup.procs path), makes a session, sets the
+/// soft limit of open files and oom_score_adj, empties signal mask and dispositions, takes /dev/null as input and
+/// appends output to LOG, closes all but 0–2 and executes COMMAND by PATH. A failure goes to descriptor 3 as
+/// "ERRNO STAGE", and to the log; then it exits 127. Descriptor 3 closes by itself on success.
+_Noreturn void stoker_trampoline(int argc, char *const argv[]);
+/// posix_spawn(3) of path with an empty signal mask, default dispositions and `channel` as descriptor 3; every other
+/// descriptor above 2 is closed. 0, or an errno.
+int stoker_spawn(const char *path, char *const argv[], char *const envp[], int channel, pid_t *pid);
+/// As stoker_spawn, but with input from /dev/null, output to `output`, errors to /dev/null and nothing else: for asking a program.
+int stoker_spawn_query(const char *path, char *const argv[], char *const envp[], int output, pid_t *pid);
+/// pipe2(2) with O_CLOEXEC: 0, or -1 and errno.
+int stoker_pipe(int ends[2]);
+/// fallocate(2) that gives a file's range back and keeps its size: 0, or -1 and errno.
+int stoker_punch_hole(int fd, int64_t offset, int64_t length);
+/// A free TCP port of 127.0.0.1, chosen by the kernel; -1 and errno.
+int stoker_free_port(void);
+/// prctl(PR_SET_CHILD_SUBREAPER): orphans of our descendants become our children. 0, or -1 and errno.
+int stoker_become_subreaper(void);
+/// Whether a file has this extended attribute with a value that begins with `first`.
+int stoker_attribute_begins(const char *path, const char *name, char first);

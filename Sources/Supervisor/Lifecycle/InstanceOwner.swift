@@ -1,0 +1,310 @@
+import Fleet
+import Health
+import Logging
+
+/// The one writer of an instance: everyone else sends it events and reads its records.
+///
+/// It decides nothing. It feeds the machines (``Lifecycle`` or ``AttachedLifecycle``, `HealthMonitor`, `StartProgress`)
+/// with what happens and the time, and performs what they say. Whatever takes time is a task that sends its outcome
+/// back as an event; nothing here blocks, so an exit is told to the registry as soon as it is seen.
+public actor InstanceOwner {
+    /// The machine of this instance's kind.
+    enum Machine {
+        case launched(Lifecycle, LaunchConfiguration)
+        case attached(AttachedLifecycle, AttachConfiguration)
+    }
+
+    /// What comes back from tasks and threads, in order.
+    enum Input: Sendable {
+        case server(UInt64, ServerEvent)
+        case launch(UInt64, Result<any LaunchedServer, LaunchFailure>)
+        case cleaned(UInt64, Postmortem)
+        case probed(UInt64, UInt64, HTTPProbeResult)
+        case resolved(Resolution)
+    }
+
+    /// What the machines are to be told, in order; performing an action may add to it.
+    enum Pending {
+        case launched(Lifecycle.Event)
+        case attached(AttachedLifecycle.Event)
+        case health(HealthMonitor.Event)
+    }
+
+    /// What it is to be.
+    public nonisolated let plan: InstancePlan
+    let services: InstanceServices
+
+    var machine: Machine
+    var monitor: HealthMonitor?
+    var monitorRun: UInt64 = 0
+    var progress: StartProgress?
+    var server: (any LaunchedServer)?
+    var launchTask: Task<Void, Never>?
+    var lastExit: ProcessEnd?
+    var usage: TreeUsage?
+    var inflight = 0
+    var hasListened = false
+
+    // Attached only.
+    var endpoint: Endpoint?
+    var retiredEndpoints: [UInt64: Endpoint] = [:]
+    var isResolving = false
+    var resolveAt: Instant?
+    var isUnreachable = false
+
+    private var pending: [Pending] = []
+    private var isFeeding = false
+    private var waiters: [UInt64: CheckedContinuation<ControlFailure?, Never>] = [:]
+    private var nextWaiter: UInt64 = 1
+    private var timer: (wake: Instant, task: Task<Void, Never>)?
+    var lastRecordAt: Instant?
+    var isDirty = false
+    var loggedState: InstanceState?
+    private var isOver = false
+
+    nonisolated let inbox: AsyncStream<Input>.Continuation
+    private nonisolated let outbox: AsyncStream<InstanceRecord>.Continuation
+    private let publisher: Task<Void, Never>
+
+    /// An owner; nothing happens before ``begin(wanted:)``.
+    ///
+    /// - Parameters:
+    ///   - plan: What the instance is to be.
+    ///   - services: The outside worlds.
+    ///   - sink: Takes a record at every transition, in their order.
+    public init(plan: InstancePlan, services: InstanceServices, sink: any InstanceSink) {
+        self.plan = plan
+        self.services = services
+        let now = services.clock.now()
+        switch plan.provider.source {
+        case .launched(let launch):
+            // The name takes part: two instances that fall together do not rise together.
+            var hasher = Hasher()
+            hasher.combine(plan.name)
+            machine = .launched(
+                Lifecycle(
+                    instance: plan.name, restart: launch.restart, timeouts: launch.timeouts,
+                    lastRun: services.spawner.lastRun(of: plan.name),
+                    seed: services.seed ^ UInt64(bitPattern: Int64(hasher.finalize())), at: now),
+                launch)
+        case .attached(let attach):
+            machine = .attached(AttachedLifecycle(instance: plan.name, at: now), attach)
+        }
+        let (inputs, inbox) = AsyncStream.makeStream(of: Input.self)
+        let (records, outbox) = AsyncStream.makeStream(of: InstanceRecord.self)
+        self.inbox = inbox
+        self.outbox = outbox
+        publisher = Task { for await record in records { await sink.record(record) } }
+        Task { [weak self] in
+            for await input in inputs {
+                guard let self else { return }
+                await self.receive(input)
+            }
+        }
+    }
+
+    deinit {
+        inbox.finish()
+        outbox.finish()
+        timer?.task.cancel()
+    }
+
+    // MARK: what others may ask
+
+    /// Begins: starts the instance when it is wanted, else leaves it stopped. An attached one is reached in any case.
+    public func begin(wanted: Bool) {
+        switch machine {
+        case .launched: feed(.launched(.begin(wanted: wanted)))
+        case .attached: feed(.attached(.begin))
+        }
+    }
+
+    /// Does what a person asks, and returns when it is done.
+    ///
+    /// - Throws: ``ControlFailure`` where it cannot be done, with what to do instead, or was tried and failed.
+    public func act(_ command: OperatorCommand) async throws(ControlFailure) {
+        let failure = await wait { waiter in
+            switch self.machine {
+            case .launched: self.feed(.launched(.command(command, waiter: waiter)))
+            case .attached: self.feed(.attached(.command(command, waiter: waiter)))
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Takes what the registry tells about a run of this instance.
+    public func registry(_ event: RegistryEvent) {
+        switch event {
+        case .confirmed(let run):
+            guard run.instance == plan.name else { return }
+            feed(isLaunched ? .launched(.confirmed(run.run)) : .attached(.confirmed(run.run)))
+        case .drained(let run):
+            guard run.instance == plan.name else { return }
+            feed(isLaunched ? .launched(.drained(run.run)) : .attached(.drained(run.run)))
+        case .activity(let run, let inflight, let lastByte):
+            guard run.instance == plan.name, run.run == self.run else { return }
+            if self.inflight != inflight { isDirty = true }
+            self.inflight = inflight
+            feed(.health(.activity(inflight: inflight, lastByte: lastByte)))
+        case .suspected(let run, let reason):
+            guard run.instance == plan.name, run.run == self.run else { return }
+            feed(.health(.suspected(reason)))
+        }
+    }
+
+    /// Unpublishes, drains within its bounds, ends the tree, and returns when nothing of it is left (or when SIGKILL
+    /// does not end it). Nothing can be asked of the instance afterwards.
+    public func shutdown() async {
+        _ = await wait { waiter in
+            switch self.machine {
+            case .launched: self.feed(.launched(.shutdown(waiter: waiter)))
+            case .attached: self.feed(.attached(.shutdown(waiter: waiter)))
+            }
+        }
+        guard !isOver else { return }
+        isOver = true
+        timer?.task.cancel()
+        timer = nil
+        outbox.finish()
+        await publisher.value
+        inbox.finish()
+    }
+
+    /// Ends the drain of a shutdown or a stop: what is in flight is not waited for any longer.
+    public func hurry() { feed(isLaunched ? .launched(.hurry) : .attached(.hurry)) }
+
+    /// The present status.
+    public var status: InstanceStatus { makeRecord().status }
+
+    /// The present record, as it was or will be given to the sink.
+    public var record: InstanceRecord { makeRecord() }
+
+    // MARK: feeding the machines
+
+    var isLaunched: Bool {
+        if case .launched = machine { return true }
+        return false
+    }
+
+    var run: UInt64 {
+        switch machine {
+        case .launched(let lifecycle, _): return lifecycle.run
+        case .attached(let lifecycle, _): return lifecycle.run
+        }
+    }
+
+    /// Tells a machine what happened and performs what it says, and whatever follows from that.
+    func feed(_ event: Pending) {
+        pending.append(event)
+        guard !isFeeding else { return }
+        isFeeding = true
+        while !pending.isEmpty {
+            let event = pending.removeFirst()
+            let now = services.clock.now()
+            switch event {
+            case .launched(let event): feedLaunched(event, now)
+            case .attached(let event): feedAttached(event, now)
+            case .health(let event): feedHealth(event, now)
+            }
+        }
+        isFeeding = false
+        arm()
+    }
+
+    private func feedLaunched(_ event: Lifecycle.Event, _ now: Instant) {
+        guard case .launched(var lifecycle, let launch) = machine else { return }
+        let actions = lifecycle.handle(event, at: now)
+        machine = .launched(lifecycle, launch)
+        for action in actions { perform(action, lifecycle, launch, now) }
+    }
+
+    private func feedAttached(_ event: AttachedLifecycle.Event, _ now: Instant) {
+        guard case .attached(var lifecycle, let attach) = machine else { return }
+        let actions = lifecycle.handle(event, at: now)
+        machine = .attached(lifecycle, attach)
+        for action in actions { perform(action, lifecycle, attach, now) }
+    }
+
+    private func feedHealth(_ event: HealthMonitor.Event, _ now: Instant) {
+        guard let actions = monitor?.handle(event, at: now) else { return }
+        for action in actions { perform(action) }
+    }
+
+    // MARK: time
+
+    /// One task sleeps until the next instant at which any machine wants to be asked.
+    private func arm() {
+        guard !isOver, let wake = nextWake else {
+            timer?.task.cancel()
+            timer = nil
+            return
+        }
+        if let timer, timer.wake == wake { return }
+        timer?.task.cancel()
+        let clock = services.clock
+        timer = (
+            wake,
+            Task { [weak self] in
+                await clock.sleep(until: wake)
+                if Task.isCancelled { return }
+                await self?.woken(wake)
+            }
+        )
+    }
+
+    private var nextWake: Instant? {
+        var wakes: [Instant?] = [monitor?.nextWake, resolveAt]
+        switch machine {
+        case .launched(let lifecycle, _):
+            wakes.append(lifecycle.nextWake)
+            if isStarting { wakes.append(progress?.stallDeadline(at: services.clock.now())) }
+        case .attached(let lifecycle, _): wakes.append(lifecycle.nextWake)
+        }
+        if isDirty, let lastRecordAt { wakes.append(lastRecordAt + .seconds(1)) }
+        return wakes.compactMap { $0 }.min()
+    }
+
+    private func woken(_ wake: Instant) {
+        timer = nil
+        let now = services.clock.now()
+        if isLaunched { feed(.launched(.tick)) } else { feed(.attached(.tick)) }
+        if let due = monitor?.nextWake, due <= now { feed(.health(.tick)) }
+        checkStall(now)
+        if let due = resolveAt, due <= now { resolve() }
+        if isDirty, let last = lastRecordAt, now - last >= .seconds(1) { emit(now) }
+        arm()
+    }
+
+    // MARK: records and waiters
+
+    /// Gives the present record to the sink.
+    func emit(_ now: Instant) {
+        lastRecordAt = now
+        isDirty = false
+        let record = makeRecord()
+        if loggedState != record.status.state {
+            loggedState = record.status.state
+            services.logger.info(
+                "an instance changed its state",
+                metadata: [
+                    "instance": "\(plan.name)", "run": "\(record.status.run)",
+                    "state": "\(record.status.state.rawValue)",
+                    "reason": "\(record.status.reason)",
+                ])
+        }
+        outbox.yield(record)
+    }
+
+    private func wait(_ begin: (UInt64) -> Void) async -> ControlFailure? {
+        let waiter = nextWaiter
+        nextWaiter += 1
+        return await withCheckedContinuation { continuation in
+            waiters[waiter] = continuation
+            begin(waiter)
+        }
+    }
+
+    func answer(_ waiter: UInt64, _ failure: ControlFailure?) {
+        waiters.removeValue(forKey: waiter)?.resume(returning: failure)
+    }
+}

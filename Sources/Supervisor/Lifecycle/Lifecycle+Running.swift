@@ -1,0 +1,139 @@
+import Fleet
+import Health
+
+/// From a start to `ready`, and what the witnesses say meanwhile.
+extension Lifecycle {
+    mutating func begin(_ wanted: Bool, _ now: Instant, _ actions: inout [Action]) {
+        guard state == .stopped, goal == .stop, !isFinal else { return }
+        if wanted {
+            goal = .run
+            start("the daemon started", now, &actions)
+        } else {
+            actions.append(.record)
+        }
+    }
+
+    /// Begins the next run. Only where no tree of this instance is left.
+    mutating func start(_ why: String, _ now: Instant, _ actions: inout [Action]) {
+        precondition(!hasTree && !isLaunching, "a second tree of one instance")
+        run += 1
+        ending = nil
+        works = false
+        isOffered = false
+        isDrained = true
+        readySince = nil
+        models = []
+        pid = nil
+        backoffUntil = nil
+        isLaunching = true
+        enter(.starting, why, now, &actions)
+        actions.append(.launch(run))
+    }
+
+    mutating func launched(_ pid: Int32, _ now: Instant, _ actions: inout [Action]) {
+        guard isLaunching else { return }
+        isLaunching = false
+        hasTree = true
+        self.pid = pid
+        if ending != nil {
+            // It was stopped while it was being launched.
+            terminate(nil, now, &actions)
+            return
+        }
+        startDeadline = now + timeouts.startMax
+        enter(.loading, "the server loads its model", now, &actions)
+        actions.append(.beginHealth(run))
+    }
+
+    mutating func launchFailed(_ failure: LaunchFailure, _ now: Instant, _ actions: inout [Action]) {
+        guard isLaunching else { return }
+        isLaunching = false
+        switch failure {
+        case .cancelled:
+            // Nobody but an end cancels; if it was something else, it is a failed launch like any other.
+            if ending == nil { ending = .fault(Fault(kind: "launch", detail: "the launch was cancelled")) }
+            settle(permanent: nil, now, &actions)
+        case .waiting(let why):
+            guard ending == nil else { return settle(permanent: nil, now, &actions) }
+            backoffUntil = now + policy.waitPause()
+            enter(.backoff, why, now, &actions)
+        case .transient(let fault):
+            if ending == nil { ending = .fault(fault) }
+            lastFailure = FailureNote(at: now, run: run, fault: fault)
+            settle(permanent: nil, now, &actions)
+        case .permanent(let fault, let hint):
+            if ending == nil { ending = .fault(fault) }
+            lastFailure = FailureNote(at: now, run: run, fault: fault, postmortem: Postmortem(hint: hint))
+            settle(permanent: fault.detail, now, &actions)
+        }
+    }
+
+    mutating func concluded(_ conclusion: HealthConclusion, _ now: Instant, _ actions: inout [Action]) {
+        guard hasTree, !isKilling else { return }
+        if ending != nil {
+            // Whoever is on the way out is only waited for as long as it works.
+            if case .condemned(let why) = conclusion, state == .draining { kill(evidence: why, now, &actions) }
+            return
+        }
+        switch conclusion {
+        case .listening(let models):
+            self.models = models
+            if state == .loading { enter(.warming, "answers; a real request is being tried", now, &actions) }
+        case .warm(let models), .healthy(let models):
+            self.models = models
+            startDeadline = nil
+            works = true
+            offer(now, &actions)
+        case .modelsChanged(let models):
+            self.models = models
+            actions.append(.record)
+        case .unhealthy(let why), .unreachable(let why):
+            works = false
+            isOffered = false
+            // Still loading is not unhealthy: a start is judged by its progress.
+            if state == .loading || state == .warming {
+                reason = why
+                actions.append(.record)
+            } else {
+                enter(.unhealthy, why, now, &actions)
+            }
+        case .misconfigured(let why):
+            works = false
+            isOffered = false
+            enter(.misconfigured, why, now, &actions)
+        case .condemned(let why):
+            fail(Fault(kind: readySince == nil ? "health" : "hang", detail: why), evidence: why, now, &actions)
+        }
+    }
+
+    /// It works: the gateway shall route to it, unless a person took it out.
+    mutating func offer(_ now: Instant, _ actions: inout [Action]) {
+        if isHeld {
+            isOffered = false
+            if readySince == nil {
+                readySince = now
+                policy.becameReady()
+            }
+            enter(.draining, "works; drained by the operator", now, &actions)
+            return
+        }
+        guard !isOffered else {
+            actions.append(.record)
+            return
+        }
+        isOffered = true
+        isDrained = false
+        reason = "works; the gateway's confirmation is awaited"
+        if state == .loading { state = .warming; since = now }
+        actions.append(.record)
+    }
+
+    mutating func confirmed(_ now: Instant, _ actions: inout [Action]) {
+        guard isOffered, works, ending == nil, state != .ready else { return }
+        if readySince == nil {
+            readySince = now
+            policy.becameReady()
+        }
+        enter(.ready, "serving", now, &actions)
+    }
+}

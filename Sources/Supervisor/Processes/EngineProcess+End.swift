@@ -1,0 +1,114 @@
+import CLinux
+import Dispatch
+import Fleet
+import Glibc
+
+/// The end of a tree: evidence, SIGKILL for all of it, reaping, cleaning.
+extension EngineProcess {
+    func end(evidence: String?) async {
+        state.withLock { $0.isEnding = true }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            queue.async {
+                self.endNow(evidence: evidence)
+                continuation.resume()
+            }
+        }
+        await context.gpus.release(run.instance)
+        if case .tcp(_, let port) = endpoint.address { context.ports.giveBack(port) }
+    }
+
+    private func endNow(evidence: String?) {
+        guard !state.withLock({ $0.hasEnded }) else { return }
+        let living = tree.members()
+        if let evidence { save(evidence: evidence, living) }
+        // What is mapped now is left behind in a moment.
+        let segments = sharedMemory(living)
+        state.withLock { state in
+            state.file.sharedMemory = Set(state.file.sharedMemory).union(segments).sorted()
+        }
+        killAll()
+        reapAll()
+        let kills = (tree.oomKills() ?? 0) - (state.withLock { $0.oomKillsBefore } ?? 0)
+        let file = state.withLock { state -> InstanceFile in
+            state.oomKills = max(0, kills)
+            state.hasEnded = true
+            return state.file
+        }
+        log.finish { forward($0) }
+        context.clean(file)
+        tree.remove()
+        var gone = file
+        gone.head = nil
+        gone.members = []
+        gone.cgroup = nil
+        gone.endpoint = nil
+        gone.sharedMemory = []
+        context.files.write(gone)
+    }
+
+    /// Kills until nothing lives, however long that takes: a process in an uninterruptible wait ends when that does.
+    private func killAll() {
+        var round = 0
+        tree.kill()
+        while !tree.isEmpty() {
+            usleep(round < 50 ? 5_000 : 50_000)
+            round += 1
+            // Who was forked while the first round was sent is in the second.
+            if round % 10 == 0 { tree.kill() }
+        }
+    }
+
+    /// Takes the ended ones' entries from the kernel. The head is the watcher's.
+    private func reapAll() {
+        for _ in 0..<400 {
+            if state.withLock({ $0.hasExited }) { break }
+            usleep(5_000)
+        }
+        let members = state.withLock { state -> [Int32: Member] in
+            let members = state.members
+            state.members = [:]
+            return members
+        }
+        for member in members.values where member.pidfd >= 0 {
+            if let token = member.token { ExitWatcher.shared.forget(token, pidfd: member.pidfd) }
+            var code: Int32 = 0
+            var status: Int32 = 0
+            stoker_pidfd_reap(member.pidfd, &code, &status)
+            close(member.pidfd)
+        }
+        for entry in ProcessTable.all() where entry.parent == getpid() && entry.isZombie {
+            if entry.session == pid || members[entry.pid]?.started == entry.started {
+                var status: Int32 = 0
+                waitpid(entry.pid, &status, WNOHANG)
+            }
+        }
+    }
+
+    /// Writes down what a condemned tree was doing: state, wait channel and kernel stack of each thread.
+    private func save(evidence: String, _ living: [ProcessTable.Entry]) {
+        var text = "\(run): \(evidence)\n"
+        for entry in living {
+            text += "\npid \(entry.pid): \(ProcessTable.commandLine(entry.pid).prefix(400))\n"
+            for thread in SystemFile.names(in: "/proc/\(entry.pid)/task").sorted().prefix(256) {
+                let folder = "/proc/\(entry.pid)/task/\(thread)"
+                func line(_ name: String) -> String {
+                    (SystemFile.text("\(folder)/\(name)", limit: 4096) ?? "").split(separator: "\n").first.map(
+                        String.init)
+                        ?? ""
+                }
+                let state = ProcessTable.parse(SystemFile.bytes("\(folder)/stat", limit: 4096) ?? [], pid: entry.pid)
+                let letter = state.map { String(decoding: [$0.state], as: UTF8.self) } ?? "?"
+                text += "  thread \(thread) \(line("comm")) state \(letter) waits in \(line("wchan"))\n"
+                if let stack = SystemFile.text("\(folder)/stack", limit: 4096), !stack.isEmpty {
+                    text += stack.split(separator: "\n").map { "    \($0)\n" }.joined()
+                }
+                if text.utf8.count > 1 << 20 { break }
+            }
+        }
+        text += "\nlast lines of its log:\n" + log.lastLines.suffix(100).map { "  \($0)\n" }.joined()
+        if let problem = SystemFile.replace(context.logs.evidencePath(run), with: Array(text.utf8), mode: 0o640) {
+            context.logger.warning(
+                "evidence could not be saved", metadata: ["instance": "\(run)", "reason": "\(problem)"])
+        }
+    }
+}
