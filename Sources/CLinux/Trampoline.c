@@ -59,9 +59,9 @@ void stoker_trampoline(int argc, char *const argv[]) {
     }
     if (strcmp(argv[5], "-") != 0) write_file("/proc/self/oom_score_adj", argv[5]);
 
-    for (int number = 1; number < NSIG; number++) {
-        if (number != SIGKILL && number != SIGSTOP) signal(number, SIG_DFL);
-    }
+    // By system call: the C library hides its own two signals, which posix_spawn leaves ignored. All zeros is SIG_DFL.
+    const uint64_t default_action[8] = {0};
+    for (int number = 1; number <= 64; number++) syscall(SYS_rt_sigaction, number, default_action, NULL, 8);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -1,7 +1,7 @@
-import Glibc
 import Supervisor
 
-// Before anything else: a child that is about to become an engine must not set up any runtime.
+// First of all, before anything of a runtime is set up: this process may only be the step between the supervisor
+// and an engine.
 Trampoline.runIfAsked(CommandLine.arguments)
 
-exit(Entry.run(Array(CommandLine.arguments.dropFirst())))
+print("stoker")

@@ -113,7 +113,8 @@ struct MonitorScript {
             let wake = monitor.nextWake
             guard let next = [answer, wake].compactMap({ $0 }).min(), next <= end else { break }
             advance(to: max(next, now))
-            if let index = pending.indices.filter({ pending[$0].at <= now }).min(by: { pending[$0].at < pending[$1].at }) {
+            if let index = pending.indices.filter({ pending[$0].at <= now }).min(by: { pending[$0].at < pending[$1].at }
+            ) {
                 let due = pending.remove(at: index)
                 deliver(due.id, due.outcome)
             } else {

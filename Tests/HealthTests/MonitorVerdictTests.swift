@@ -215,7 +215,8 @@ struct MonitorVerdictTests {
         #expect(script.conclusions.map(\.name) == ["misconfigured", "healthy"])
     }
 
-    @Test("Its front end stopped (SIGSTOP): unhealthy after three silences, condemned after hang_after and two canaries")
+    @Test(
+        "Its front end stopped (SIGSTOP): unhealthy after three silences, condemned after hang_after and two canaries")
     func frontEndStopped() {
         var script = MonitorScript.warm()
         script.freeze()

@@ -94,7 +94,8 @@ extension HealthMonitor {
         failedRequests += 1
         updateAwaiting(at: now)
         guard stage == .steady else { return warmupFailed(reason, at: now) }
-        if let hangDeadline, now >= hangDeadline {
+        // The canary that made the work that waits is no second witness of it.
+        if let hangDeadline, now >= hangDeadline, let awaitingSince, began > awaitingSince {
             lateFailures += 1
             if lateFailures >= (areCountersFrozen(at: now) ? 1 : 2) {
                 return condemn(hangReason(reason, at: now), at: now)

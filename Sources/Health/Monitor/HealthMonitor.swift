@@ -165,6 +165,7 @@ public struct HealthMonitor: Sendable {
         if stage != .seeking {
             askEverything(at: now)
             wantsRequest = settings.warmup == .auto
+            lanes.request.due = now
         }
     }
 

@@ -136,7 +136,9 @@ public struct AttachedLifecycle: Sendable {
         isOffered = false
         isDrained = true
         models = []
-        enter(.connecting, run == 1 ? "being reached for the first time" : "its name stands for another address", now, &actions)
+        enter(
+            .connecting, run == 1 ? "being reached for the first time" : "its name stands for another address", now,
+            &actions)
         actions.append(.beginHealth(run))
     }
 

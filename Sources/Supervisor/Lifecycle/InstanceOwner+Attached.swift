@@ -7,7 +7,8 @@ extension InstanceOwner {
     static let resolveInterval: Duration = .seconds(10)
 
     func perform(
-        _ action: AttachedLifecycle.Action, _ lifecycle: AttachedLifecycle, _ attach: AttachConfiguration, _ now: Instant
+        _ action: AttachedLifecycle.Action, _ lifecycle: AttachedLifecycle, _ attach: AttachConfiguration,
+        _ now: Instant
     ) {
         switch action {
         case .record:

@@ -73,7 +73,8 @@ extension InstanceOwner {
         let seconds = Int((now - progress.lastProgress).seconds)
         feed(
             .launched(
-                .stalled(run, "no progress for \(seconds) s while \(progress.summary); the last was: \(progress.lastSign)")))
+                .stalled(
+                    run, "no progress for \(seconds) s while \(progress.summary); the last was: \(progress.lastSign)")))
     }
 
     /// Takes what a task or a thread has sent.

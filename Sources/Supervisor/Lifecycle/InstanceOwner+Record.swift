@@ -37,7 +37,8 @@ extension InstanceOwner {
         }
         complete(&status, lifecycle.models, now)
         return InstanceRecord(
-            provider: plan.provider.name, kind: .launched, status: status, entries: entries, settled: lifecycle.isSettled)
+            provider: plan.provider.name, kind: .launched, status: status, entries: entries,
+            settled: lifecycle.isSettled)
     }
 
     private func makeRecord(
@@ -58,13 +59,15 @@ extension InstanceOwner {
         if let endpoint, lifecycle.run > 0 {
             entries.append(
                 InstanceEntry(
-                    run: InstanceRun(instance: plan.name, run: lifecycle.run), endpoint: endpoint, apiKey: attach.apiKey,
+                    run: InstanceRun(instance: plan.name, run: lifecycle.run), endpoint: endpoint,
+                    apiKey: attach.apiKey,
                     state: lifecycle.state, published: lifecycle.isOffered, models: lifecycle.models))
         }
         complete(&status, lifecycle.models, now)
         if status.endpoint == nil { status.endpoint = attach.baseURL.description }
         return InstanceRecord(
-            provider: plan.provider.name, kind: .attached, status: status, entries: entries, settled: lifecycle.isSettled)
+            provider: plan.provider.name, kind: .attached, status: status, entries: entries,
+            settled: lifecycle.isSettled)
     }
 
     private func complete(_ status: inout InstanceStatus, _ models: [ModelCard], _ now: Instant) {

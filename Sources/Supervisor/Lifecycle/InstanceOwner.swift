@@ -287,7 +287,8 @@ public actor InstanceOwner {
             services.logger.info(
                 "an instance changed its state",
                 metadata: [
-                    "instance": "\(plan.name)", "run": "\(record.status.run)", "state": "\(record.status.state.rawValue)",
+                    "instance": "\(plan.name)", "run": "\(record.status.run)",
+                    "state": "\(record.status.state.rawValue)",
                     "reason": "\(record.status.reason)",
                 ])
         }

@@ -4,7 +4,8 @@ import Fleet
 extension Lifecycle {
     mutating func take(_ command: OperatorCommand, _ waiter: UInt64, _ now: Instant, _ actions: inout [Action]) {
         if isFinal {
-            actions.append(.answer(waiter, .refused("\(instance) is being stopped for good: the daemon ends or it was removed")))
+            actions.append(
+                .answer(waiter, .refused("\(instance) is being stopped for good: the daemon ends or it was removed")))
             return
         }
         switch command {

@@ -41,9 +41,7 @@ extension Lifecycle {
         isOffered = false
         isKilling = true
         killDeadline = now + Self.killPatience
-        if state != .stopping || evidence != nil {
-            enter(.stopping, evidence ?? "its processes are being ended", now, &actions)
-        }
+        if state != .stopping { enter(.stopping, evidence ?? "its processes are being ended", now, &actions) }
         actions.append(.endHealth(run))
         actions.append(.endTree(run, evidence: evidence))
     }

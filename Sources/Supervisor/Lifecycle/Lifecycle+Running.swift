@@ -50,6 +50,8 @@ extension Lifecycle {
         isLaunching = false
         switch failure {
         case .cancelled:
+            // Nobody but an end cancels; if it was something else, it is a failed launch like any other.
+            if ending == nil { ending = .fault(Fault(kind: "launch", detail: "the launch was cancelled")) }
             settle(permanent: nil, now, &actions)
         case .waiting(let why):
             guard ending == nil else { return settle(permanent: nil, now, &actions) }

@@ -49,7 +49,8 @@ public struct RestartPolicy: Sendable, Hashable {
         crashes.removeAll { now - $0 > configuration.budgetWindow }
         if crashes.count > configuration.budget {
             let window = Int(configuration.budgetWindow.seconds)
-            return .giveUp("crashed \(crashes.count) times within \(window) s, more than the budget of \(configuration.budget)")
+            return .giveUp(
+                "crashed \(crashes.count) times within \(window) s, more than the budget of \(configuration.budget)")
         }
         return .again(after: nextPause())
     }
@@ -58,7 +59,8 @@ public struct RestartPolicy: Sendable, Hashable {
     public mutating func startFailed() -> Verdict {
         startsInARow += 1
         if startsInARow >= configuration.startBudget {
-            return .giveUp("\(startsInARow) starts in a row never got ready, the start budget is \(configuration.startBudget)")
+            return .giveUp(
+                "\(startsInARow) starts in a row never got ready, the start budget is \(configuration.startBudget)")
         }
         return .again(after: nextPause())
     }

@@ -52,7 +52,18 @@ struct CgroupTree: ProcessTree {
         return nil
     }
 
-    func remove() { remove(path, depth: 0) }
+    func remove() {
+        remove(path, depth: 0)
+        Self.removeBase(of: path)
+    }
+
+    /// Removes the folder around an instance's cgroup with the last of them, where it is of our making: a delegated
+    /// unit's own cgroup is systemd's. Fails, as it should, while anything is in it.
+    static func removeBase(of path: String) {
+        guard let slash = path.lastIndex(of: "/") else { return }
+        let base = path[..<slash]
+        if base.split(separator: "/").last?.hasPrefix("stoker-") == true { rmdir(String(base)) }
+    }
 
     private func remove(_ folder: String, depth: Int) {
         if depth < 8 { for name in children(folder) { remove("\(folder)/\(name)", depth: depth + 1) } }

@@ -24,8 +24,10 @@ enum EngineInterpreter {
     static func find(file: String, head: [UInt8], resolve: (String) -> String?) -> String? {
         if isPython(file) { return file }
         guard head.starts(with: Array("#!".utf8)) else { return nil }
-        let lines = String(decoding: head, as: UTF8.self).split(separator: "\n", maxSplits: 3, omittingEmptySubsequences: false)
-        let words = lines[0].dropFirst(2).split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" }).map(String.init)
+        let lines = String(decoding: head, as: UTF8.self).split(
+            separator: "\n", maxSplits: 3, omittingEmptySubsequences: false)
+        let words = lines[0].dropFirst(2).split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" }).map(
+            String.init)
         guard let program = words.first else { return nil }
         if isPython(program) { return program }
         let name = program.split(separator: "/").last.map(String.init) ?? program

@@ -92,7 +92,8 @@ extension EngineProcess {
             for thread in SystemFile.names(in: "/proc/\(entry.pid)/task").sorted().prefix(256) {
                 let folder = "/proc/\(entry.pid)/task/\(thread)"
                 func line(_ name: String) -> String {
-                    (SystemFile.text("\(folder)/\(name)", limit: 4096) ?? "").split(separator: "\n").first.map(String.init)
+                    (SystemFile.text("\(folder)/\(name)", limit: 4096) ?? "").split(separator: "\n").first.map(
+                        String.init)
                         ?? ""
                 }
                 let state = ProcessTable.parse(SystemFile.bytes("\(folder)/stat", limit: 4096) ?? [], pid: entry.pid)
@@ -106,7 +107,8 @@ extension EngineProcess {
         }
         text += "\nlast lines of its log:\n" + log.lastLines.suffix(100).map { "  \($0)\n" }.joined()
         if let problem = SystemFile.replace(context.logs.evidencePath(run), with: Array(text.utf8), mode: 0o640) {
-            context.logger.warning("evidence could not be saved", metadata: ["instance": "\(run)", "reason": "\(problem)"])
+            context.logger.warning(
+                "evidence could not be saved", metadata: ["instance": "\(run)", "reason": "\(problem)"])
         }
     }
 }

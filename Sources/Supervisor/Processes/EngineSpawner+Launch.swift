@@ -4,11 +4,14 @@ import Glibc
 
 /// One launch, step by step.
 extension EngineSpawner {
+    /// See ``Spawner/launch(_:report:)``.
     public func launch(
         _ order: LaunchOrder, report: @escaping @Sendable (ServerEvent) -> Void
     ) async -> Result<any LaunchedServer, LaunchFailure> {
         let name = order.plan.name
-        if let problem = await endLeftovers(of: name) { return .failure(Task.isCancelled ? .cancelled : .waiting(problem)) }
+        if let problem = await endLeftovers(of: name) {
+            return .failure(Task.isCancelled ? .cancelled : .waiting(problem))
+        }
         let result = await launchPrepared(order, report)
         if case .failure = result { await context.gpus.release(name) }
         return result
@@ -24,7 +27,8 @@ extension EngineSpawner {
         case .failure(.taken(let why)): return .failure(.waiting(why))
         case .failure(.impossible(let why)):
             return .failure(
-                .permanent(Fault(kind: "gpus", detail: why), hint: "change 'gpus' of provider \(order.plan.provider.name)"))
+                .permanent(
+                    Fault(kind: "gpus", detail: why), hint: "change 'gpus' of provider \(order.plan.provider.name)"))
         }
         while let other = await context.gpus.takeTurn(name) {
             report(.waiting("waits until \(other) has started on the same GPU"))
@@ -69,7 +73,8 @@ extension EngineSpawner {
             return "pid \(pid)\(command.isEmpty ? "" : " (\(command))") holds \(gibibytes(bytes))"
         }
         let who = holders.isEmpty ? "" : ": " + holders.joined(separator: ", ")
-        return "waits for memory of GPU \(device.index), \(gibibytes(memory.free)) free of \(gibibytes(needed)) needed\(who)"
+        return
+            "waits for memory of GPU \(device.index), \(gibibytes(memory.free)) free of \(gibibytes(needed)) needed\(who)"
     }
 
     /// Everything that blocks: version, socket, log, cgroup, process.
@@ -213,7 +218,8 @@ extension EngineSpawner {
         guard let complaint = complaint(ends[0]) else {
             kill(pid, SIGKILL)
             waitpid(pid, nil, 0)
-            return .failure(.transient(Fault(kind: "launch", detail: "the trampoline did not get to its end within 30 s")))
+            return .failure(
+                .transient(Fault(kind: "launch", detail: "the trampoline did not get to its end within 30 s")))
         }
         if complaint.isEmpty { return .success(pid) }
         waitpid(pid, nil, 0)

@@ -68,6 +68,7 @@ extension EngineSpawner {
         return trees
     }
 
+    /// See ``Spawner/adopt(_:report:)``.
     public func adopt(
         _ plan: InstancePlan, report: @escaping @Sendable (ServerEvent) -> Void
     ) async -> AdoptedServer? {
@@ -86,7 +87,8 @@ extension EngineSpawner {
             } else {
                 tree = SessionTree(
                     head: head.pid, started: head.started,
-                    known: Dictionary(file.members.map { ($0.pid, $0.started) }, uniquingKeysWith: { first, _ in first }))
+                    known: Dictionary(
+                        file.members.map { ($0.pid, $0.started) }, uniquingKeysWith: { first, _ in first }))
             }
             return EngineProcess(
                 pid: head.pid, started: head.started, file: file, endpoint: endpoint, log: log, tree: tree,

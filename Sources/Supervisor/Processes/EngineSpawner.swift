@@ -67,6 +67,7 @@ public final class EngineSpawner: Spawner {
     /// How trees are held together, for status.
     public var treesDescription: String { setup.trees.description }
 
+    /// See ``Spawner/lastRun(of:)``.
     public func lastRun(of instance: String) -> UInt64 { context.files.lastRun(instance) }
 
     /// Ends everything that an earlier life left of instances that are not in use, and forgets it. For the daemon's

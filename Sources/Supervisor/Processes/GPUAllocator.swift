@@ -10,7 +10,9 @@ actor GPUAllocator {
     init(devices: [GPU]) { allotment = GPUAllotment(devices: devices) }
 
     /// Gives an instance what it asks for.
-    func allot(_ request: LaunchConfiguration.GPURequest, to instance: String) -> Result<GPUAllotment.Grant, GPUAllotment.Refusal> {
+    func allot(_ request: LaunchConfiguration.GPURequest, to instance: String) -> Result<
+        GPUAllotment.Grant, GPUAllotment.Refusal
+    > {
         allotment.allot(request, to: instance)
     }
 

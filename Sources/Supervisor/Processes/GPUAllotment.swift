@@ -33,7 +33,8 @@ public struct GPUAllotment: Sendable, Hashable {
     public func grant(of instance: String) -> Grant? { grants[instance] }
 
     /// Gives an instance what it asks for; whatever it had before is given back first.
-    public mutating func allot(_ request: LaunchConfiguration.GPURequest, to instance: String) -> Result<Grant, Refusal> {
+    public mutating func allot(_ request: LaunchConfiguration.GPURequest, to instance: String) -> Result<Grant, Refusal>
+    {
         release(instance)
         let result: Result<Grant, Refusal>
         switch request {

@@ -42,7 +42,8 @@ struct InstanceFiles: Sendable {
 
     /// The last run that was ever used, from the record or, where it is lost, from the logs.
     func lastRun(_ instance: String) -> UInt64 {
-        let logged = SystemFile.names(in: "\(logs)/\(instance)")
+        let logged =
+            SystemFile.names(in: "\(logs)/\(instance)")
             .filter { $0.hasSuffix(".log") }.compactMap { UInt64($0.dropLast(4)) }.max() ?? 0
         return max(read(instance)?.run ?? 0, logged)
     }

@@ -52,7 +52,8 @@ enum ProcessTable {
         func number(_ index: Int) -> UInt64 { UInt64(String(decoding: fields[index], as: UTF8.self)) ?? 0 }
         return Entry(
             pid: pid, state: state, parent: Int32(truncatingIfNeeded: number(1)),
-            session: Int32(truncatingIfNeeded: number(3)), threads: Int(clamping: number(17)), ticks: number(11) &+ number(12), started: number(19),
+            session: Int32(truncatingIfNeeded: number(3)), threads: Int(clamping: number(17)),
+            ticks: number(11) &+ number(12), started: number(19),
             residentPages: number(21))
     }
 

@@ -79,6 +79,8 @@ public struct ProcessTrees: Sendable {
         case .session: return .success(SessionTree())
         case .cgroup(let base):
             let path = "\(base)/i-\(instance)"
+            // Our own folder goes with the last instance in it.
+            mkdir(base, 0o755)
             if mkdir(path, 0o755) != 0, errno != EEXIST {
                 return .failure(Fault(kind: "launch", detail: "cannot make the cgroup \(path): \(SystemFile.reason())"))
             }
@@ -108,7 +110,10 @@ public struct ProcessTrees: Sendable {
     private static func probe(_ base: String) -> String? {
         let path = "\(base)/i-.probe"
         if mkdir(path, 0o755) != 0, errno != EEXIST { return "\(path) cannot be made: \(SystemFile.reason())" }
-        defer { rmdir(path) }
+        defer {
+            rmdir(path)
+            CgroupTree.removeBase(of: path)
+        }
         if access("\(path)/cgroup.procs", W_OK) != 0 { return "\(path) cannot be joined: \(SystemFile.reason())" }
         if access("\(base)/cgroup.procs", W_OK) != 0 { return "\(base) is not ours: \(SystemFile.reason())" }
         return nil

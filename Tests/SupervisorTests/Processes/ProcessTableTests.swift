@@ -1,0 +1,58 @@
+import Glibc
+import Testing
+
+@testable import Supervisor
+
+@Suite("Reading /proc and cgroups")
+struct ProcessTableTests {
+    @Test("a command with parentheses and spaces does not shift the fields")
+    func stat() {
+        let line = "42 (a) b (c) S 7 42 41 0 -1 4194304 1 2 3 4 11 22 0 0 20 0 5 0 98765 1000 333 0 0\n"
+        let entry = ProcessTable.parse(Array(line.utf8), pid: 42)
+        #expect(entry?.parent == 7)
+        #expect(entry?.session == 41)
+        #expect(entry?.ticks == 33)
+        #expect(entry?.threads == 5)
+        #expect(entry?.started == 98765)
+        #expect(entry?.residentPages == 333)
+        #expect(ProcessTable.parse(Array("42 (a) S 1".utf8), pid: 42) == nil)
+        #expect(ProcessTable.entry(getpid())?.pid == getpid())
+    }
+
+    @Test("only named files of /dev/shm are taken from maps")
+    func maps() {
+        let maps = """
+            7f0000000000-7f0000001000 rw-s 00000000 00:1a 5 /dev/shm/psm_1234
+            7f0000001000-7f0000002000 rw-s 00000000 00:1a 6 /dev/shm/gone (deleted)
+            7f0000002000-7f0000003000 r--p 00000000 08:01 7 /usr/lib/libc.so.6
+            7f0000003000-7f0000004000 rw-p 00000000 00:00 0
+            7f0000004000-7f0000005000 rw-s 00000000 00:1a 8 /dev/shm/sem.mp-abc
+            7f0000005000-7f0000006000 rw-s 00000000 00:1a 9 /srv/dev/shm/other
+            """
+        #expect(ProcessTable.sharedMemory(inMaps: Array(maps.utf8)) == ["/dev/shm/psm_1234", "/dev/shm/sem.mp-abc"])
+    }
+
+    @Test(
+        "the mount and the place of cgroup2",
+        arguments: [
+            ("30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate", "/", "/sys/fs/cgroup"),
+            ("41 31 0:38 /a /mnt/cg rw - cgroup2 cgroup2 rw", "/a", "/mnt/cg"),
+        ])
+    func mount(line: String, root: String, point: String) {
+        let found = ProcessTrees.unifiedMount("1 1 0:1 / / rw - ext4 /dev/vda rw\n\(line)\n")
+        #expect(found?.root == root)
+        #expect(found?.point == point)
+    }
+
+    @Test("without cgroup2 the reason is said")
+    func noCgroup() {
+        let trees = ProcessTrees.detect(
+            runtime: "/r", mounts: "1 1 0:1 / / rw - ext4 /dev/vda rw\n", membership: "0::/\n")
+        #expect(trees.kind == .session("no cgroup2 is mounted"))
+        #expect(
+            ProcessTrees.ownPath("1:name=systemd:/x\n0::/system.slice/stoker.service\n")
+                == "/system.slice/stoker.service")
+        #expect(ProcessTrees.relativePath("/a/b", below: "/a") == "/b")
+        #expect(ProcessTrees.relativePath("/ab", below: "/a") == nil)
+    }
+}
