@@ -39,7 +39,21 @@ typedef struct {
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 /// memmem(3): the first place of needle in haystack, or NULL.
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength);
-
+/// posix_spawn_file_actions_addclosefrom_np (glibc 2.34): the child closes every descriptor from this one on.
+int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from);
+/// Installs a handler for each of the signals that writes its number, one byte, into a pipe; returns the pipe's reading
+/// end, or -1 and errno. Works whatever thread a signal reaches and whatever dispositions were inherited. Call once.
+int stoker_signal_pipe(const int *signals, int count);
+/// connect(2) to a Unix or internet address: 0, or -1 and errno.
+int stoker_connect(int fd, const void *address, socklen_t length);
+/// Sets TCP_NODELAY; a failure (a Unix socket) does not matter.
+void stoker_nodelay(int fd);
+/// The pending error of a socket (SO_ERROR), 0 when there is none.
+int stoker_socket_error(int fd);
+/// Fills `address` (128 bytes) from a numeric IPv4 or IPv6 address and a port in host order; its length, or 0 when it is none.
+socklen_t stoker_numeric_address(const char *text, uint16_t port, void *address);
+/// Fills `bytes` from getrandom(2).
+void stoker_random(void *bytes, size_t length);
 /// The trampoline between the supervisor and an engine, run as `stoker __launch CGROUP LOG NOFILE OOM -- COMMAND…`
 /// before any runtime is used; `-` leaves a setting as it is. Joins the cgroup (a cgroup.procs path), makes a session, sets the
 /// soft limit of open files and oom_score_adj, empties signal mask and dispositions, takes /dev/null as input and

@@ -175,7 +175,7 @@ public struct Preflight {
                 .init(.error, "providers", "\(sharedMemory) is not there: vLLM's processes talk through it; mount a tmpfs"))
             return
         }
-        let free = UInt64(status.f_bavail) * UInt64(status.f_frsize) >> 20
+        let free = (UInt64(status.f_bavail) * UInt64(status.f_frsize)) >> 20
         let wanted: UInt64 = 512
         if free < wanted {
             report.findings.append(
