@@ -21,6 +21,13 @@ public struct AdminClient: Sendable {
         public var headers: [String: String]
         /// The body.
         public var body: [UInt8]
+
+        /// An answer.
+        public init(status: Int, headers: [String: String], body: [UInt8]) {
+            self.status = status
+            self.headers = headers
+            self.body = body
+        }
     }
 
     /// Why there is no answer.
