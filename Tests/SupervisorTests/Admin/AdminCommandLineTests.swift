@@ -99,7 +99,8 @@ struct AdminCommandLineTests {
                     "attach box http://10.0.0.8:8000", "detach vllm-test", "plan", "plan", "reload",
                 ])
             fixture.control.fail(with: .failed("a.yaml:1:1: x: wrong"))
-            #expect(try await run(fixture, "reload").code == 1)
+            let wrong = try await run(fixture, "reload")
+            #expect(wrong.code == 2 && wrong.errors == "stoker: a.yaml:1:1: x: wrong\n")
         }
     }
 

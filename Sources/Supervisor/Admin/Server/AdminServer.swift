@@ -62,7 +62,10 @@ public actor AdminServer {
                         address, setting: address == all[0] ? "the runtime directory" : "admin.listen"))
             }
         } catch {
-            for socket in sockets { close(socket.descriptor) }
+            for socket in sockets {
+                close(socket.descriptor)
+                if case .unix(let path) = socket.address { unlink(path) }
+            }
             throw error
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
