@@ -1,6 +1,7 @@
 import Glibc
+import Supervisor
 
-// Trampoline
-// (the hidden word `__launch` is handled here, before anything else runs: `Trampoline.runIfAsked(CommandLine.arguments)`)
+// Before anything else: a child that is about to become an engine must not set up any runtime.
+Trampoline.runIfAsked(CommandLine.arguments)
 
 exit(Entry.run(Array(CommandLine.arguments.dropFirst())))

@@ -19,12 +19,13 @@ struct CheckCommand: ParsableCommand {
     var strict = false
 
     func run() throws {
-        let loaded = try ConfigurationSource.load(option: config)
-        var problems = loaded.problems
+        let source = ConfigurationSource(option: config, environment: Environment.current)
+        let loaded = source.load()
+        var problems = loaded.problems.map { CheckProblem(isError: $0.severity == .error, description: "\($0)") }
         var facts: [String] = []
         if let configuration = loaded.configuration {
             let report = Preflight(
-                configuration: configuration, environment: loaded.environment, directories: loaded.directories
+                configuration: configuration, environment: source.environment, directories: source.directories
             ).run()
             facts = report.facts
             problems += report.findings.map { CheckProblem($0, file: loaded.file, text: loaded.text) }

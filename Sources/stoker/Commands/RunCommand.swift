@@ -1,4 +1,5 @@
 import ArgumentParser
+import Fleet
 import Supervisor
 
 /// `stoker run`
@@ -15,7 +16,9 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     var config: String?
 
     func run() async throws {
-        // Daemon: `throw ExitCode(await Daemon.run(configurationPath: config))` belongs here.
-        throw CommandFailure(status: .failed, message: "this build has no daemon")
+        let options = Daemon.Options(
+            configurationPath: config, environment: Environment.current, executable: try Executable.path(),
+            version: BuildInfo.version)
+        throw ExitCode(await Daemon.run(options))
     }
 }

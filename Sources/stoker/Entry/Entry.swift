@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import Fleet
+import Gateway
 import Glibc
 
 /// From arguments to an exit code.
@@ -40,10 +41,11 @@ enum Entry {
     private static func runGateway(_ arguments: [String]) -> Int32 {
         do {
             let arguments = try GatewayArguments(arguments)
-            // Gateway worker: `return GatewayWorker.run(arguments…)` belongs here.
-            _ = arguments
-            Terminal.error("stoker: this build has no gateway worker")
-            return ExitStatus.failed.rawValue
+            return GatewayWorker.run(
+                GatewayOptions(
+                    registryPath: arguments.registry,
+                    listeners: arguments.listeners.map { .init(descriptor: $0.descriptor, name: $0.name) },
+                    loops: arguments.loops, build: BuildInfo.version))
         } catch {
             Terminal.error("stoker gateway: \(error)")
             return ExitStatus.usage.rawValue

@@ -187,7 +187,7 @@ struct AdminServerTests {
                 body: #"{"base_url":"http://10.0.0.8:8000/v1","api_key_file":"\#(file)"}"#)
             #expect(attached.status == 200)
             #expect(fixture.control.calls == ["attach box http://10.0.0.8:8000/v1"])
-            #expect(fixture.control.state.withLock { $0.attachedKeys["box"]?.reveal() } == "sk-upstream")
+            #expect(fixture.control.state.withLock { $0.attachedKeys["box"] } == file)
             for (body, code) in [
                 ("", "invalid_json"), ("[]", "invalid_json"), ("{}", "invalid_json"), (#"{"base_url":1}"#, "invalid_json"),
                 (#"{"base_url":"http://x","api_key_file":"relative"}"#, "invalid_request"),

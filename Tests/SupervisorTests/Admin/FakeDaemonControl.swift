@@ -14,7 +14,7 @@ final class FakeDaemonControl: DaemonControl {
         var failure: ControlFailure?
         var isSlow = false
         var waiters: [CheckedContinuation<Void, Never>] = []
-        var attachedKeys: [String: Secret] = [:]
+        var attachedKeys: [String: String] = [:]
     }
 
     let state: Mutex<State>
@@ -82,11 +82,11 @@ final class FakeDaemonControl: DaemonControl {
         return state.withLock { previous ? $0.previousLogPaths[instance] : $0.logPaths[instance] }
     }
 
-    func attach(name: String, baseURL: String, apiKey: Secret?) async throws(ControlFailure) {
+    func attach(name: String, baseURL: String, apiKeyFile: String?) async throws(ControlFailure) {
         try throwFailure()
         state.withLock { state in
             state.calls.append("attach \(name) \(baseURL)")
-            state.attachedKeys[name] = apiKey
+            state.attachedKeys[name] = apiKeyFile
         }
     }
 

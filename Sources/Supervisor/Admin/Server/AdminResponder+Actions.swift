@@ -26,7 +26,8 @@ extension AdminResponder {
         return AdminJSON.response(Outcome(command: command.rawValue, name: name, outcome: "done"))
     }
 
-    /// `PUT /api/v1/instances/{id}`: `{"base_url": …, "api_key_file": …}` or `api_key`.
+    /// `PUT /api/v1/instances/{id}`: `{"base_url": …, "api_key_file": …}`. A key itself is not taken: what is attached is
+    /// kept in the state directory, and keys are kept by path.
     func attach(_ name: String, _ request: Request) async throws -> Response {
         struct Attachment: Decodable {
             var base_url: String
@@ -43,11 +44,11 @@ extension AdminResponder {
                 message: "the body is to be JSON, with 'Content-Type: application/json'")
         }
         let attachment = try AdminJSON.decode(Attachment.self, from: try await body(of: request))
-        guard attachment.api_key == nil || attachment.api_key_file == nil else {
-            throw AdminError.badRequest("give api_key or api_key_file, not both")
+        guard attachment.api_key == nil else {
+            throw AdminError.badRequest("a key is kept by its path: put it into a file and give api_key_file")
         }
-        let key = try attachment.api_key_file.map(readKey) ?? attachment.api_key.map { Secret($0) }
-        try await control.attach(name: name, baseURL: attachment.base_url, apiKey: key)
+        try attachment.api_key_file.map(checkKey)
+        try await control.attach(name: name, baseURL: attachment.base_url, apiKeyFile: attachment.api_key_file)
         logger.notice("Attached by an operator", metadata: ["name": "\(name)"])
         return AdminJSON.response(Outcome(command: "attach", name: name, outcome: "done"))
     }
@@ -62,13 +63,13 @@ extension AdminResponder {
         }
     }
 
-    /// A key from a file that the daemon reads, as it does for the configuration's `api_key_file`.
-    private func readKey(_ path: String) throws -> Secret {
+    /// Whether the daemon can read a key from this file; it keeps the path, and reads it as the configuration's.
+    private func checkKey(_ path: String) throws {
         guard path.hasPrefix("/") else {
             throw AdminError.badRequest("api_key_file is to be an absolute path, and '\(path)' is not")
         }
         do {
-            return try AdminToken.read(path).secret
+            _ = try AdminToken.read(path)
         } catch AdminToken.Failure.unreadable(_, let reason) {
             throw AdminError.badRequest("the key file \(path) cannot be read by the daemon (\(reason))")
         } catch {
