@@ -26,7 +26,8 @@ struct CommandTests {
     @Test("Every command has help, and every command of the contract is there")
     func help() {
         for word in [
-            "run", "check", "status", "start", "stop", "restart", "drain", "undrain", "logs", "attach", "detach", "reload",
+            "run", "check", "status", "start", "stop", "restart", "drain", "undrain", "logs", "attach", "detach",
+            "reload",
             "probe", "token", "sweep", "version",
         ] {
             do {
@@ -60,7 +61,8 @@ struct CommandTests {
         for wrong in [
             [], ["--registry"], ["--registry", "/r"], ["--registry", "/r", "--listener", "5"],
             ["--registry", "/r", "--listener", "2=x"], ["--listener", "5=x"],
-            ["--registry", "/r", "--listener", "5=x", "--loops", "0"], ["--registry", "/r", "--listener", "5=x", "--y", "1"],
+            ["--registry", "/r", "--listener", "5=x", "--loops", "0"],
+            ["--registry", "/r", "--listener", "5=x", "--y", "1"],
         ] {
             #expect(throws: GatewayArguments.Malformed.self) { try GatewayArguments(wrong) }
         }

@@ -20,13 +20,16 @@ struct StatusTableTests {
             logTail: ["torch.OutOfMemoryError: \u{7}CUDA out of memory"], hint: "give it a GPU of its own")
         return StatusReport(
             version: "1.2.3", mode: "supervise", ready: true, readyReason: "1/3 instances ready", uptimeSeconds: 93_784,
-            revision: 1, gateway: GatewayStatus(pid: 42, inflight: 7, requestsTotal: 9, restarts: 0, listen: ["127.0.0.1:8080"]),
+            revision: 1,
+            gateway: GatewayStatus(pid: 42, inflight: 7, requestsTotal: 9, restarts: 0, listen: ["127.0.0.1:8080"]),
             providers: [
                 ProviderStatus(name: "chat", kind: .launched, instances: [ready, loading]),
                 ProviderStatus(name: "embed", kind: .launched, instances: [failed]),
                 ProviderStatus(
                     name: "box", kind: .attached,
-                    instances: [InstanceStatus(id: "box", state: .connecting, since: "2026-01-31T14:03:40Z", reason: "refused")]),
+                    instances: [
+                        InstanceStatus(id: "box", state: .connecting, since: "2026-01-31T14:03:40Z", reason: "refused")
+                    ]),
             ],
             notices: ["the file was kept out"])
     }
@@ -94,7 +97,8 @@ struct StatusTableTests {
 
     @Test("What a waiting command shows")
     func progress() {
-        #expect(ProgressDisplay.line(of: "chat", in: Self.report, withPercent: true) == "chat-0 ready, chat-1 loading 43 %")
+        #expect(
+            ProgressDisplay.line(of: "chat", in: Self.report, withPercent: true) == "chat-0 ready, chat-1 loading 43 %")
         #expect(ProgressDisplay.line(of: "chat-1", in: Self.report, withPercent: false) == "chat-1 loading")
         #expect(ProgressDisplay.line(of: "nobody", in: Self.report, withPercent: true) == nil)
     }

@@ -46,7 +46,8 @@ struct ReloadCommand: ParsableCommand {
             usleep(200_000)
         }
         throw CommandFailure(
-            status: .failed, message: "the daemon went away during the reload and none came back within 30 s: its log "
+            status: .failed,
+            message: "the daemon went away during the reload and none came back within 30 s: its log "
                 + "tells why ('journalctl -u stoker')")
     }
 

@@ -19,7 +19,8 @@ struct AdminCommandLineTests {
     @Test("Without a daemon")
     func noDaemon() async throws {
         for arguments in [
-            ["status"], ["start", "x"], ["logs", "x"], ["reload"], ["probe"], ["detach", "x"], ["attach", "x", "http://y"],
+            ["status"], ["start", "x"], ["logs", "x"], ["reload"], ["probe"], ["detach", "x"],
+            ["attach", "x", "http://y"],
         ] {
             let result = try await run(arguments + ["--socket", "/tmp/stoker-none.sock"])
             #expect(result.code == 3, "\(arguments)")

@@ -61,7 +61,8 @@ public struct AdminClient: Sendable {
         silence: Duration? = .seconds(10)
     ) throws(Failure) -> Answer {
         var collected: [UInt8] = []
-        let (status, fields) = try stream(method, target, headers: headers, body: body, silence: silence) { _, _, part in
+        let (status, fields) = try stream(method, target, headers: headers, body: body, silence: silence) {
+            _, _, part in
             collected += part
             return true
         }

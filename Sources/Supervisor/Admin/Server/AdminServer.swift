@@ -76,10 +76,11 @@ public actor AdminServer {
         for (index, socket) in sockets.enumerated() {
             do {
                 let listener = try await listen(on: socket, group: group)
-                listeners.append(Task { [logger, connections] in
-                    await Self.serve(listener.channel, listener.protocolHandler, connections, logger)
-                    source.yield()
-                })
+                listeners.append(
+                    Task { [logger, connections] in
+                        await Self.serve(listener.channel, listener.protocolHandler, connections, logger)
+                        source.yield()
+                    })
             } catch {
                 for socket in sockets[(index + 1)...] { close(socket.descriptor) }
                 await stop()
