@@ -158,13 +158,17 @@ public struct Preflight {
 
     private func checkModel(_ launch: LaunchConfiguration, _ path: String, _ report: inout Report) {
         // A hub's id has no leading slash or dot; whether it exists there is not asked.
-        guard launch.model.hasPrefix("/") || launch.model.hasPrefix("./") || launch.model.hasPrefix("../") else { return }
+        guard launch.model.hasPrefix("/") || launch.model.hasPrefix("./") || launch.model.hasPrefix("../") else {
+            return
+        }
         if access(launch.model, F_OK) != 0 {
             report.findings.append(
                 .init(.error, "\(path).model", "there is no \(launch.model) (\(Self.reason)): check the path"))
         } else if FileSystem.isDirectory(launch.model), access("\(launch.model)/config.json", R_OK) != 0 {
             report.findings.append(
-                .init(.error, "\(path).model", "\(launch.model) has no config.json that can be read: it is no model's folder"))
+                .init(
+                    .error, "\(path).model",
+                    "\(launch.model) has no config.json that can be read: it is no model's folder"))
         }
     }
 
@@ -172,7 +176,9 @@ public struct Preflight {
         var status = statvfs()
         guard statvfs(sharedMemory, &status) == 0 else {
             report.findings.append(
-                .init(.error, "providers", "\(sharedMemory) is not there: vLLM's processes talk through it; mount a tmpfs"))
+                .init(
+                    .error, "providers", "\(sharedMemory) is not there: vLLM's processes talk through it; mount a tmpfs"
+                ))
             return
         }
         let free = (UInt64(status.f_bavail) * UInt64(status.f_frsize)) >> 20
@@ -200,7 +206,8 @@ public struct Preflight {
                 for device in devices {
                     guard let index = Int(device), index >= present, present > 0 else { continue }
                     report.findings.append(
-                        .init(.error, "\(path).gpus", "there is no GPU \(index): this machine shows \(present), from 0"))
+                        .init(.error, "\(path).gpus", "there is no GPU \(index): this machine shows \(present), from 0")
+                    )
                 }
             }
         }

@@ -69,7 +69,8 @@ public struct ListeningSocket: Sendable, Hashable {
             close(descriptor)
             throw Failure("\(address)", setting: setting, number: number)
         }
-        return ListeningSocket(descriptor: descriptor, address: .tcp(host: host, port: boundPort(of: descriptor) ?? port))
+        return ListeningSocket(
+            descriptor: descriptor, address: .tcp(host: host, port: boundPort(of: descriptor) ?? port))
     }
 
     private static func bindUnix(

@@ -26,10 +26,15 @@ struct AttachCommand: ParsableCommand {
 
     func run() throws {
         struct Body: Encodable {
-            var base_url: String
-            var api_key_file: String?
+            var baseURL: String
+            var apiKeyFile: String?
+
+            enum CodingKeys: String, CodingKey {
+                case baseURL = "base_url"
+                case apiKeyFile = "api_key_file"
+            }
         }
-        let body = Body(base_url: url, api_key_file: keyFile.map(Self.absolute))
+        let body = Body(baseURL: url, apiKeyFile: keyFile.map(Self.absolute))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes]
         _ = try options.daemon.ask(

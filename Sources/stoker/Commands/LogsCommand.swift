@@ -8,7 +8,8 @@ struct LogsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logs",
         abstract: "Shows an instance's output.",
-        discussion: "--follow goes on through restarts: when the instance is started again, the new run's output follows.")
+        discussion:
+            "--follow goes on through restarts: when the instance is started again, the new run's output follows.")
 
     @Argument(help: "An instance, or a provider that has one instance.")
     var name: String

@@ -8,7 +8,9 @@ struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",
         abstract: "Applies the configuration file anew; what did not change is not touched.",
-        discussion: "Prints the plan, applies it and waits for the outcome. A wrong file changes nothing.")
+        discussion: """
+            Prints the plan, applies it and waits for the outcome. A wrong file changes nothing and exits with 2.
+            """)
 
     @Flag(help: "Only print what would change.")
     var plan = false
@@ -17,8 +19,10 @@ struct ReloadCommand: ParsableCommand {
 
     func run() throws {
         let daemon = options.daemon
-        let planned = try daemon.decode(
-            ReloadReport.self, try daemon.ask("POST", "/api/v1/reload?plan=1", silence: .seconds(60)).body)
+        let answer = try daemon.raw("POST", "/api/v1/reload?plan=1", silence: .seconds(60))
+        // What keeps a plan from being made is the configuration.
+        if answer.status >= 400 { throw daemon.failure(of: answer, refused: .usage) }
+        let planned = try daemon.decode(ReloadReport.self, answer.body)
         for line in Self.lines(planned) { Terminal.print(line) }
         if plan { return }
         let before = try daemon.status()
@@ -42,7 +46,8 @@ struct ReloadCommand: ParsableCommand {
             usleep(200_000)
         }
         throw CommandFailure(
-            status: .failed, message: "the daemon went away during the reload and none came back within 30 s: its log "
+            status: .failed,
+            message: "the daemon went away during the reload and none came back within 30 s: its log "
                 + "tells why ('journalctl -u stoker')")
     }
 

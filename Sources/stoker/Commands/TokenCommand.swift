@@ -27,7 +27,8 @@ struct TokenCommand: ParsableCommand {
         guard access(path, F_OK) == 0 || errno == EACCES else {
             throw CommandFailure(
                 status: .failed,
-                message: "there is no token at \(path): the daemon makes it at its first start; where the configuration "
+                message:
+                    "there is no token at \(path): the daemon makes it at its first start; where the configuration "
                     + "names another, give it with --token-file, and another state directory with --state-dir")
         }
         do {

@@ -58,8 +58,8 @@ struct DaemonConnection: Sendable {
         }
     }
 
-    /// An answer's error as an exit code and its sentence.
-    func failure(of answer: AdminClient.Answer) -> CommandFailure {
+    /// An answer's error as an exit code and its sentence; `refused` is what an error comes to that is no missing name.
+    func failure(of answer: AdminClient.Answer, refused: ExitStatus = .failed) -> CommandFailure {
         struct Envelope: Decodable {
             struct Detail: Decodable {
                 var message: String
@@ -71,7 +71,7 @@ struct DaemonConnection: Sendable {
             return CommandFailure(status: .failed, message: "the daemon answered with HTTP \(answer.status)")
         }
         let isMissing = envelope.error.code == "no_such_instance"
-        return CommandFailure(status: isMissing ? .noSuchInstance : .failed, message: envelope.error.message)
+        return CommandFailure(status: isMissing ? .noSuchInstance : refused, message: envelope.error.message)
     }
 
     /// A body as a value.

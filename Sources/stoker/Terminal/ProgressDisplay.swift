@@ -49,7 +49,9 @@ final class ProgressDisplay: Sendable {
         guard !instances.isEmpty else { return nil }
         let parts = instances.map { instance in
             var text = "\(instance.id) \(instance.state.rawValue)"
-            if withPercent, instance.state == .loading, let percent = instance.progressPercent { text += " \(percent) %" }
+            if withPercent, instance.state == .loading, let percent = instance.progressPercent {
+                text += " \(percent) %"
+            }
             if withPercent, let phase = instance.phase { text += " (\(phase))" }
             return text
         }

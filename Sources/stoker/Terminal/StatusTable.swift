@@ -15,7 +15,8 @@ struct StatusTable {
     func render() -> String {
         var lines = [
             "stoker \(report.version), \(report.mode), up \(WallClock.span(report.uptimeSeconds))",
-            paint(report.ready ? "ready" : "not ready", report.ready ? Self.green : Self.red) + ": \(report.readyReason)",
+            paint(report.ready ? "ready" : "not ready", report.ready ? Self.green : Self.red)
+                + ": \(report.readyReason)",
             gatewayLine,
         ]
         for notice in report.notices { lines.append(paint("note", Self.yellow) + ": \(notice)") }

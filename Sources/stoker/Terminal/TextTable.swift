@@ -7,7 +7,8 @@ struct TextTable {
 
         init(_ text: String, colour: String = "") {
             // A line is a line: whatever a reason holds, it neither breaks the table nor drives the terminal.
-            self.text = String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) })
+            self.text = String(
+                text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) })
             self.colour = colour
         }
     }

@@ -72,7 +72,8 @@ struct AdminAccessTests {
         }
     }
 
-    @Test("A Host that is none", arguments: [nil, "", "a b", "[::1", "localhost:port", "localhost:1:2", "[evil]", "a/b"])
+    @Test(
+        "A Host that is none", arguments: [nil, "", "a b", "[::1", "localhost:port", "localhost:1:2", "[evil]", "a/b"])
     func noHost(_ host: String?) {
         let access = AdminAccess(reach: .loopback, names: [])
         #expect(

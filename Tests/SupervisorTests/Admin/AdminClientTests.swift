@@ -38,7 +38,8 @@ struct AdminClientTests {
         "No HTTP",
         arguments: [
             "nonsense\r\n\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         ])
     func malformed(_ text: String) {
         #expect(throws: HTTPAnswerReader.Malformed.self) { try read(text, by: 1000) }
@@ -47,10 +48,13 @@ struct AdminClientTests {
     @Test("Events, split anywhere", arguments: [1, 4, 1000])
     func events(_ size: Int) {
         var reader = EventReader()
-        let bytes = Array("retry: 1000\n\nevent: status\nid: 1\ndata: {\"a\":1}\n\n: beat\n\ndata: b\ndata: c\n\ndata: half".utf8)
+        let bytes = Array(
+            "retry: 1000\n\nevent: status\nid: 1\ndata: {\"a\":1}\n\n: beat\n\ndata: b\ndata: c\n\ndata: half".utf8)
         var events: [String] = []
         for start in stride(from: 0, to: bytes.count, by: size) {
-            events += reader.append(bytes[start..<min(start + size, bytes.count)]).map { String(decoding: $0, as: UTF8.self) }
+            events += reader.append(bytes[start..<min(start + size, bytes.count)]).map {
+                String(decoding: $0, as: UTF8.self)
+            }
         }
         #expect(events == ["{\"a\":1}", "b\nc"])
     }

@@ -7,7 +7,8 @@ import Testing
 @Suite("Admin: an instance's output", .serialized)
 struct AdminLogsTests {
     /// Asks for logs over the Unix socket of a server whose chat-0 has this output.
-    func with(_ text: String, previous: String? = nil, _ body: (AdminFixture, String) async throws -> Void) async throws {
+    func with(_ text: String, previous: String? = nil, _ body: (AdminFixture, String) async throws -> Void) async throws
+    {
         try await AdminFixture.run { fixture in
             let directory = try TemporaryDirectory()
             defer { directory.remove() }

@@ -79,7 +79,9 @@ struct AdminServerTests {
             defer { log.remove() }
             let file = log.write("chat-0.log", "a line\n")
             fixture.control.state.withLock { $0.logPaths["chat-0"] = file }
-            for header in [nil, ("Authorization", "Bearer wrong"), ("Authorization", "Basic eDp5")] as [(String, String)?] {
+            for header in [nil, ("Authorization", "Bearer wrong"), ("Authorization", "Basic eDp5")]
+                as [(String, String)?]
+            {
                 let answer = try await fixture.ask(attempt.method, attempt.target, headers: header.map { [$0] } ?? [])
                 #expect(answer.status == (attempt.wantsToken ? 401 : 200))
                 if attempt.wantsToken {
@@ -134,11 +136,14 @@ struct AdminServerTests {
         try await AdminFixture.run(host: "0.0.0.0") { fixture in
             let form = [("Content-Type", "application/x-www-form-urlencoded")]
             let wrong = try await fixture.ask("POST", "/login", headers: form, body: "token=wrong")
-            #expect(wrong.status == 401 && wrong.headers["set-cookie"] == nil && wrong.text.contains("not the admin token"))
+            #expect(
+                wrong.status == 401 && wrong.headers["set-cookie"] == nil && wrong.text.contains("not the admin token"))
             let right = try await fixture.ask("POST", "/login", headers: form, body: "token=\(AdminFixture.token)")
             #expect(right.status == 303 && right.headers["location"] == "/")
             let cookie = try #require(right.headers["set-cookie"])
-            #expect(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains(AdminFixture.token))
+            #expect(
+                cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict")
+                    && !cookie.contains(AdminFixture.token))
             let session = ("Cookie", "other=1; " + cookie.prefix { $0 != ";" })
             #expect(try await fixture.ask("GET", "/", headers: [session]).status == 200)
             #expect(try await fixture.ask("GET", "/api/v1/session", headers: [session]).text == #"{"logged_in":true}"#)
@@ -189,7 +194,8 @@ struct AdminServerTests {
             #expect(fixture.control.calls == ["attach box http://10.0.0.8:8000/v1"])
             #expect(fixture.control.state.withLock { $0.attachedKeys["box"] } == file)
             for (body, code) in [
-                ("", "invalid_json"), ("[]", "invalid_json"), ("{}", "invalid_json"), (#"{"base_url":1}"#, "invalid_json"),
+                ("", "invalid_json"), ("[]", "invalid_json"), ("{}", "invalid_json"),
+                (#"{"base_url":1}"#, "invalid_json"),
                 (#"{"base_url":"http://x","api_key_file":"relative"}"#, "invalid_request"),
                 (#"{"base_url":"http://x","api_key_file":"/does/not/exist"}"#, "invalid_request"),
                 (#"{"base_url":"http://x","api_key":"a","api_key_file":"/b"}"#, "invalid_request"),
@@ -198,9 +204,11 @@ struct AdminServerTests {
                 #expect(answer.status == 400 && answer.errorCode == code, "\(body): \(answer.text)")
             }
             #expect(try await fixture.askUnix("PUT", "/api/v1/instances/box", body: "{}").status == 415)
-            #expect(try await fixture.askUnix("PUT", "/api/v1/instances/Box", headers: [json], body: "{}").status == 400)
+            #expect(
+                try await fixture.askUnix("PUT", "/api/v1/instances/Box", headers: [json], body: "{}").status == 400)
             let large = String(repeating: "x", count: AdminResponder.longestBody + 1)
-            #expect(try await fixture.askUnix("PUT", "/api/v1/instances/box", headers: [json], body: large).status == 413)
+            #expect(
+                try await fixture.askUnix("PUT", "/api/v1/instances/box", headers: [json], body: large).status == 413)
             #expect(try await fixture.askUnix("DELETE", "/api/v1/instances/vllm-test").status == 200)
             let plan = try await fixture.askUnix("POST", "/api/v1/reload?plan=1")
             #expect(try JSONDecoder().decode(ReloadReport.self, from: Data(plan.body)).added == ["chat-2"])
@@ -272,7 +280,8 @@ struct AdminServerTests {
         try await AdminFixture.run { fixture in
             func server(_ port: UInt16, _ socket: String) -> AdminServer {
                 AdminServer(
-                    control: fixture.control, token: AdminToken(Secret("t")), addresses: [.tcp(host: "127.0.0.1", port: port)],
+                    control: fixture.control, token: AdminToken(Secret("t")),
+                    addresses: [.tcp(host: "127.0.0.1", port: port)],
                     socketPath: socket, logger: .quiet)
             }
             let other = "\(fixture.directory)/other.sock"
@@ -284,7 +293,9 @@ struct AdminServerTests {
             await #expect {
                 try await server(0, fixture.socketPath).start()
             } throws: { "\($0)".contains("stop that daemon") }
-            // What the failed start left behind answers nobody: the next one takes its place.
+            #expect(access(other, F_OK) != 0)
+            // What a daemon that was killed leaves behind answers nobody: the next one takes its place.
+            close(try ListeningSocket.bind(.unix(path: other), setting: "").descriptor)
             #expect(access(other, F_OK) == 0)
             let third = server(0, other)
             try await third.start()

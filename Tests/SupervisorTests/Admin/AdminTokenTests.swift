@@ -39,7 +39,9 @@ struct AdminTokenTests {
         #expect(try load(directory.write("good", "  word\n")) == "word")
         let master = directory.write("master", "master\n")
         #expect(throws: AdminToken.Failure.isMasterKey(master)) { try load(master) }
-        for (name, text) in [("empty", ""), ("blank", " \n"), ("two", "a b"), ("long", String(repeating: "x", count: 5000))] {
+        for (name, text) in [
+            ("empty", ""), ("blank", " \n"), ("two", "a b"), ("long", String(repeating: "x", count: 5000)),
+        ] {
             let file = directory.write(name, text)
             #expect(throws: AdminToken.Failure.malformed(file)) { try load(file) }
         }

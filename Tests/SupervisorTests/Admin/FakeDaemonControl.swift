@@ -98,7 +98,8 @@ final class FakeDaemonControl: DaemonControl {
     func reload(planOnly: Bool) async throws(ControlFailure) -> ReloadReport {
         try throwFailure()
         state.withLock { $0.calls.append(planOnly ? "plan" : "reload") }
-        return ReloadReport(added: ["chat-2"], changed: ["embed-0"], untouched: ["chat-0", "chat-1"], needsRestart: ["admin.listen"])
+        return ReloadReport(
+            added: ["chat-2"], changed: ["embed-0"], untouched: ["chat-0", "chat-1"], needsRestart: ["admin.listen"])
     }
 
     func metrics() async -> String { MetricsText(status: await status(), gateway: nil).render() }

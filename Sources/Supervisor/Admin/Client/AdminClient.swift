@@ -21,6 +21,13 @@ public struct AdminClient: Sendable {
         public var headers: [String: String]
         /// The body.
         public var body: [UInt8]
+
+        /// An answer.
+        public init(status: Int, headers: [String: String], body: [UInt8]) {
+            self.status = status
+            self.headers = headers
+            self.body = body
+        }
     }
 
     /// Why there is no answer.
@@ -54,7 +61,8 @@ public struct AdminClient: Sendable {
         silence: Duration? = .seconds(10)
     ) throws(Failure) -> Answer {
         var collected: [UInt8] = []
-        let (status, fields) = try stream(method, target, headers: headers, body: body, silence: silence) { _, _, part in
+        let (status, fields) = try stream(method, target, headers: headers, body: body, silence: silence) {
+            _, _, part in
             collected += part
             return true
         }

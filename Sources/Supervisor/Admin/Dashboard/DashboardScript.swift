@@ -220,8 +220,10 @@ extension Dashboard {
             });
             source.onerror = () => {
               // The browser tries again by itself unless it has given up; asking bridges both.
-              if (polling === null) polling = setInterval(poll, 2000);
-              poll();
+              if (polling === null) {
+                polling = setInterval(poll, 2000);
+                poll();
+              }
               if (source.readyState === EventSource.CLOSED) {
                 setTimeout(() => { clearInterval(polling); listen(); }, 5000);
               }

@@ -40,7 +40,8 @@ extension Dashboard {
         .provider { margin: 0 0 1rem; padding: 0; border: 1px solid var(--line); border-radius: .5rem;
           background: var(--card); }
         .provider > header { padding: .6rem 1rem; max-width: none; }
-        .instance { border-top: 1px solid var(--line); padding: .7rem 1rem .8rem; display: grid; gap: .45rem; }
+        .instance { border-top: 1px solid var(--line); padding: .7rem 1rem .8rem; display: grid;
+          grid-template-columns: minmax(0, 1fr); gap: .45rem; }
         .instance.calls { box-shadow: inset 4px 0 0 var(--bad); }
         .row { display: flex; flex-wrap: wrap; gap: .3rem .8rem; align-items: baseline; }
         .row h4 { margin: 0; font-size: 1rem; }
@@ -51,7 +52,11 @@ extension Dashboard {
         .state.busy { background: var(--busy-ground); color: var(--busy); }
         .state.bad { background: var(--bad-ground); color: var(--bad); }
         .loading { display: flex; gap: .75rem; align-items: center; }
-        progress { flex: 1; max-width: 28rem; height: .7rem; accent-color: var(--bar); }
+        progress { flex: 1; max-width: 28rem; height: .6rem; appearance: none; border: 0; border-radius: .3rem;
+          background: var(--line); overflow: hidden; }
+        progress::-webkit-progress-bar { background: var(--line); }
+        progress::-webkit-progress-value { background: var(--bar); }
+        progress::-moz-progress-bar { background: var(--bar); }
         .checks { display: flex; flex-wrap: wrap; gap: .3rem; margin: 0; padding: 0; list-style: none; }
         .checks li { border: 1px solid var(--line); border-radius: .35rem; padding: .05rem .5rem; font-size: .83rem; }
         .checks .ok::before { content: "✓ "; color: var(--good); font-weight: 700; }

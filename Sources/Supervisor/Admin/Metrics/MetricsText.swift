@@ -65,13 +65,15 @@ public struct MetricsText: Sendable {
     }
 
     private func requests(into text: inout MetricsWriter) {
-        text.family("stoker_requests_total", .counter, "Requests answered; 499 for a client that left before an answer.")
+        text.family(
+            "stoker_requests_total", .counter, "Requests answered; 499 for a client that left before an answer.")
         for request in gateway?.requests ?? [] {
             text.sample(
                 [("provider", request.provider), ("route", request.route), ("status", String(request.status))],
                 Double(request.count))
         }
-        text.family("stoker_upstream_lost_total", .counter, "Responses cut short by the instance after their first byte.")
+        text.family(
+            "stoker_upstream_lost_total", .counter, "Responses cut short by the instance after their first byte.")
         var lost: [String: UInt64] = [:]
         for provider in status.providers { for instance in provider.instances { lost[instance.id] = 0 } }
         for run in gateway?.runs ?? [] { lost[run.run.instance, default: 0] += run.lost }

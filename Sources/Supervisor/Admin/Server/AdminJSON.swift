@@ -8,7 +8,7 @@ enum AdminJSON {
     /// A value as one line of JSON.
     static func bytes(_ value: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes]
+        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
         // Our own types without a number that JSON lacks: they always encode, save for a ratio that is not a number.
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")

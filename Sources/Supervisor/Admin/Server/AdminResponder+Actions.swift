@@ -30,9 +30,15 @@ extension AdminResponder {
     /// kept in the state directory, and keys are kept by path.
     func attach(_ name: String, _ request: Request) async throws -> Response {
         struct Attachment: Decodable {
-            var base_url: String
-            var api_key: String?
-            var api_key_file: String?
+            var baseURL: String
+            var apiKey: String?
+            var apiKeyFile: String?
+
+            enum CodingKeys: String, CodingKey {
+                case baseURL = "base_url"
+                case apiKey = "api_key"
+                case apiKeyFile = "api_key_file"
+            }
         }
         guard InstanceName.isValid(name) else {
             throw AdminError.badRequest(
@@ -44,11 +50,11 @@ extension AdminResponder {
                 message: "the body is to be JSON, with 'Content-Type: application/json'")
         }
         let attachment = try AdminJSON.decode(Attachment.self, from: try await body(of: request))
-        guard attachment.api_key == nil else {
+        guard attachment.apiKey == nil else {
             throw AdminError.badRequest("a key is kept by its path: put it into a file and give api_key_file")
         }
-        try attachment.api_key_file.map(checkKey)
-        try await control.attach(name: name, baseURL: attachment.base_url, apiKeyFile: attachment.api_key_file)
+        try attachment.apiKeyFile.map(checkKey)
+        try await control.attach(name: name, baseURL: attachment.baseURL, apiKeyFile: attachment.apiKeyFile)
         logger.notice("Attached by an operator", metadata: ["name": "\(name)"])
         return AdminJSON.response(Outcome(command: "attach", name: name, outcome: "done"))
     }
@@ -108,7 +114,8 @@ extension AdminResponder {
             }
         }
         throw AdminError(
-            status: .serviceUnavailable, code: "stopping", message: "the daemon stops: the command's outcome is not known")
+            status: .serviceUnavailable, code: "stopping",
+            message: "the daemon stops: the command's outcome is not known")
     }
 }
 

@@ -27,7 +27,8 @@ extension AdminResponder {
                 message: "this is not the admin token: 'stoker token' prints it; the gateway's master key is not it")
         }
         let name = sessions.begin(at: .now())
-        var response = isForm ? Response(status: .seeOther, headers: [.location: "/"]) : AdminJSON.response(["logged_in": true])
+        var response =
+            isForm ? Response(status: .seeOther, headers: [.location: "/"]) : AdminJSON.response(["logged_in": true])
         let age = AdminSessions.lifetime.components.seconds
         response.headers[.setCookie] = "\(cookieName)=\(name); Path=/; Max-Age=\(age); HttpOnly; SameSite=Strict"
         return response

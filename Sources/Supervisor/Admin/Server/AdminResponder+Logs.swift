@@ -19,7 +19,8 @@ extension AdminResponder {
             throw AdminError(
                 status: .notFound, code: "no_log",
                 message: previous
-                    ? "\(instance) has no output of a previous run" : "\(instance) has no output: it was not started yet")
+                    ? "\(instance) has no output of a previous run"
+                    : "\(instance) has no output: it was not started yet")
         }
         var headers: HTTPFields = [
             .contentType: "text/plain; charset=utf-8", .acceptRanges: "bytes", .eTag: "\"\(log.tag)\"",

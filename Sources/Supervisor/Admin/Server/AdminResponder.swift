@@ -35,7 +35,8 @@ struct AdminResponder: Sendable {
             logger.error("An admin request failed", metadata: ["error": "\(error)"])
             response =
                 AdminError(
-                    status: .internalServerError, code: "internal", message: "the request failed; the daemon's log says why"
+                    status: .internalServerError, code: "internal",
+                    message: "the request failed; the daemon's log says why"
                 ).response
         }
         for (name, value) in Self.securityHeaders { response.headers[name] = value }

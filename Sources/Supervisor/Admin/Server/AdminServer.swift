@@ -62,7 +62,10 @@ public actor AdminServer {
                         address, setting: address == all[0] ? "the runtime directory" : "admin.listen"))
             }
         } catch {
-            for socket in sockets { close(socket.descriptor) }
+            for socket in sockets {
+                close(socket.descriptor)
+                if case .unix(let path) = socket.address { unlink(path) }
+            }
             throw error
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -73,10 +76,11 @@ public actor AdminServer {
         for (index, socket) in sockets.enumerated() {
             do {
                 let listener = try await listen(on: socket, group: group)
-                listeners.append(Task { [logger, connections] in
-                    await Self.serve(listener.channel, listener.protocolHandler, connections, logger)
-                    source.yield()
-                })
+                listeners.append(
+                    Task { [logger, connections] in
+                        await Self.serve(listener.channel, listener.protocolHandler, connections, logger)
+                        source.yield()
+                    })
             } catch {
                 for socket in sockets[(index + 1)...] { close(socket.descriptor) }
                 await stop()
