@@ -16,8 +16,8 @@ import Testing
             "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix", "Synchronization",
         ],
         "stoker": [
-            "ArgumentParser", "CLinux", "Fleet", "FoundationEssentials", "Gateway", "Glibc", "Health", "Logging",
-            "Supervisor",
+            "ArgumentParser", "CLinux", "Dispatch", "Fleet", "FoundationEssentials", "Gateway", "Glibc", "Health", "Logging",
+            "Supervisor", "Synchronization",
         ],
     ]
 
@@ -47,6 +47,8 @@ import Testing
     }
 
     static func importedModule(_ line: Substring) -> String? {
+        // Indented lines are texts in other languages.
+        guard line.first != " " else { return nil }
         var words = line.split(separator: " ").map(String.init)
         while let word = words.first, word.hasPrefix("@") || ["public", "package", "internal", "private"].contains(word) {
             words.removeFirst()
