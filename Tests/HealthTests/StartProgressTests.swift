@@ -137,6 +137,12 @@ struct StartProgressTests {
         arguments: ["10% faster", "0.5%|", "1000%|", "%|", "9999% Completed", "a%"])
     func noBars(line: String) { #expect(StartPhase.percent(in: line) == nil) }
 
+    @Test("What is said to be disabled is no phase")
+    func disabled() {
+        let words = "Enforce eager set, disabling torch.compile, CUDAGraphs, and JIT kernel warmup."
+        #expect(StartPhase.announced(by: words) == nil)
+    }
+
     @Test("A phase's bar leaves with it; after listening nothing changes the phase")
     func transitions() {
         var progress = make()
