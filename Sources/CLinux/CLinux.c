@@ -126,3 +126,5 @@ void stoker_random(void *bytes, size_t length) {
         length -= (size_t)got;
     }
 }
+
+int stoker_pidfd_getfd(int pidfd, int fd) { return (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0); }

@@ -68,6 +68,7 @@ def test_what_a_launched_server_inherits(venv):
 def test_a_death_unpublishes_and_restarts(venv, victim):
     with Stoker(harness.config([venv.provider(restart=FAST)])) as stoker:
         before = stoker.wait_state("chat-0", "ready")
+        venv.faults(load_seconds=2)
         engine = next(p for p in stoker.processes() if harness.command_line(p).startswith("VLLM::EngineCore"))
         os.kill(before["pid"] if victim == "head" else engine, signal.SIGKILL)
         eventually(lambda: stoker.models() == [], 2, "the model leaves the list")
@@ -84,7 +85,7 @@ def test_a_death_unpublishes_and_restarts(venv, victim):
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_every_exit_that_nobody_asked_for_is_a_failure(venv, code):
-    venv.faults(exit_at_start={"code": code, "log": ["RuntimeError: the stand-in gives up"]})
+    venv.faults(exit_at_start={"code": code, "lines": ["RuntimeError: the stand-in gives up"]})
     with Stoker(harness.config([venv.provider(restart="{ backoff: 10ms..20ms, start_budget: 2 }")])) as stoker:
         instance = stoker.wait_state("chat-0", "failed", within=30)
         assert str(code) in instance["last_failure"]["detail"]

@@ -75,3 +75,5 @@ int stoker_free_port(void);
 int stoker_become_subreaper(void);
 /// Whether a file has this extended attribute with a value that begins with `first`.
 int stoker_attribute_begins(const char *path, const char *name, char first);
+/// pidfd_getfd(2): a copy, close-on-exec, of another process's descriptor; -1 and errno.
+int stoker_pidfd_getfd(int pidfd, int fd);

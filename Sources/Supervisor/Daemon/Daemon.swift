@@ -15,6 +15,7 @@ public actor Daemon {
     let keeper: GatewayKeeper
     let services: InstanceServices
     let prober: CurlProber
+    let predecessor: GatewayPredecessor?
     let attachmentStore: AttachmentStore
     let notifier: any NotifySocket
     let logger: Logger
@@ -76,16 +77,9 @@ public actor Daemon {
         reporter = SystemdReporter(
             watchdog: options.environment["WATCHDOG_USEC"].flatMap(Int64.init).map { .microseconds($0) }, at: began)
 
-        var listeners: [ListeningSocket] = []
-        for address in configuration.listen {
-            do throws(ListeningSocket.Failure) {
-                let socket = try ListeningSocket.bind(address, setting: "listen", access: .everyone)
-                try socket.listen(setting: "listen")
-                listeners.append(socket)
-            } catch {
-                throw DaemonFailure(error.description)
-            }
-        }
+        let gatewayRecord = "\(state.directories.state)/gateway.json"
+        predecessor = GatewayPredecessor.find(gatewayRecord)
+        let listeners = try Self.sockets(for: configuration.listen, predecessor: predecessor)
         registry = Registry(
             configuration: configuration, epoch: state.epoch,
             store: KnownModelsStore(path: "\(state.directories.state)/known-models.json", logger: logger),
@@ -96,7 +90,7 @@ public actor Daemon {
             order: GatewayLaunchOrder(
                 executable: options.executable, listeners: listeners, registryPath: state.directories.registrySocket,
                 loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
-            launcher: PosixGatewayLauncher(), registry: registry, logger: logger)
+            build: options.version, recordPath: gatewayRecord, launcher: PosixGatewayLauncher(), registry: registry, logger: logger)
         prober = CurlProber(threadName: "stoker-probes")
         var setup = EngineSpawner.Setup(
             directories: state.directories, executable: options.executable,
@@ -109,6 +103,20 @@ public actor Daemon {
         services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
     }
 
+    private static func sockets(
+        for addresses: [ListenAddress], predecessor: GatewayPredecessor?
+    ) throws(DaemonFailure) -> [ListeningSocket] {
+        var inherited = InheritedSockets(predecessor: predecessor)
+        defer { inherited.closeRest() }
+        var sockets: [ListeningSocket] = []
+        do throws(ListeningSocket.Failure) {
+            for address in addresses { sockets.append(try inherited.take(address, setting: "listen")) }
+        } catch {
+            throw DaemonFailure(error.description)
+        }
+        return sockets
+    }
+
     /// What a gateway process needs of our environment; keys reach it through the registry alone.
     static func gatewayEnvironment(_ environment: [String: String]) -> [String: String] {
         let wanted: Set<String> = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"]
@@ -118,7 +126,8 @@ public actor Daemon {
     private func serve(_ signals: AsyncStream<Int32>) async throws -> Int32 {
         let serving = Task { [registryServer] in try? await registryServer.run() }
         defer { serving.cancel() }
-        try await keeper.start()
+        try await keeper.start(after: predecessor)
+        for listener in keeper.listeners { notifier.store(listener.descriptor, name: "gateway") }
         do {
             try await startAdmin()
         } catch {

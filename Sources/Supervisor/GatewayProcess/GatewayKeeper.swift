@@ -1,5 +1,6 @@
 import CLinux
 import Fleet
+import Glibc
 import Logging
 
 /// Keeps one gateway process running: starts it with the listening sockets, starts another when it ends, and ends it
@@ -20,27 +21,69 @@ public actor GatewayKeeper {
     private var backoff = GatewayBackoff()
     private var ended: [CheckedContinuation<Void, Never>] = []
 
+    private let build: String
+    private let recordPath: String
+
     /// A keeper that has not started anything yet.
-    public init(order: GatewayLaunchOrder, launcher: any GatewayLauncher, registry: Registry, logger: Logger) {
+    ///
+    /// - Parameters:
+    ///   - build: As `stoker version` prints it: a gateway of another build is replaced, not adopted.
+    ///   - recordPath: Where a successor of this supervisor finds the gateway.
+    public init(
+        order: GatewayLaunchOrder, build: String, recordPath: String, launcher: any GatewayLauncher,
+        registry: Registry, logger: Logger
+    ) {
         self.order = order
+        self.build = build
+        self.recordPath = recordPath
         self.launcher = launcher
         self.registry = registry
         self.logger = logger
     }
 
+    /// The sockets that every gateway of this keeper gets.
+    nonisolated var listeners: [ListeningSocket] { order.listeners }
+
     /// The addresses that were really bound, in configuration's words.
     public nonisolated var addresses: [String] { order.listeners.map(\.address.description) }
 
-    /// Starts the first gateway; throws when that cannot be done at all.
-    public func start() async throws(DaemonFailure) {
+    /// Takes over the predecessor's gateway where it is of this build and has these sockets; otherwise starts one, and
+    /// lets the old one's streams end. Throws when a gateway cannot be started at all.
+    func start(after predecessor: GatewayPredecessor?) async throws(DaemonFailure) {
+        if let record = predecessor?.record {
+            let isFit = record.build == build && record.loops == order.loops && record.listeners == order.listeners.count
+            if isFit, predecessor?.sockets().map(sameSockets) == true {
+                logger.notice("took over the running gateway", metadata: ["pid": "\(record.pid)"])
+                await follow(record.pid)
+                return
+            }
+            logger.notice("the gateway of an earlier life is replaced", metadata: ["pid": "\(record.pid)"])
+            await registry.gatewayStarted(pid: record.pid)
+            launcher.signal(SIGTERM, to: record.pid)
+            Task {
+                _ = await launcher.exit(of: record.pid)
+                await registry.gatewayExited(pid: record.pid)
+            }
+        }
         try await launch()
+    }
+
+    /// Whether these are copies of our own sockets; closes them.
+    private func sameSockets(_ copies: [ListeningSocket]) -> Bool {
+        defer { for copy in copies { close(copy.descriptor) } }
+        return copies.map(\.address) == order.listeners.map(\.address)
     }
 
     private func launch() async throws(DaemonFailure) {
         let pid = try launcher.launch(order)
+        GatewayPredecessor.keep(pid: pid, order: order, build: build, at: recordPath)
+        logger.info("gateway started", metadata: ["pid": "\(pid)"])
+        await follow(pid)
+    }
+
+    private func follow(_ pid: Int32) async {
         self.pid = pid
         await registry.gatewayStarted(pid: pid)
-        logger.info("gateway started", metadata: ["pid": "\(pid)"])
         let began = Instant.now()
         Task {
             let exit = await launcher.exit(of: pid)

@@ -6,7 +6,7 @@ import Glibc
 public protocol GatewayLauncher: Sendable {
     /// Starts one with these sockets and returns its pid.
     func launch(_ order: GatewayLaunchOrder) throws(DaemonFailure) -> Int32
-    /// Waits for the end of a process that ``launch(_:)`` gave and takes its status away.
+    /// Waits for the end of a gateway process and takes its status away.
     func exit(of pid: Int32) async -> GatewayExit
     /// Sends a signal to it.
     func signal(_ signal: Int32, to pid: Int32)
@@ -91,18 +91,18 @@ public struct PosixGatewayLauncher: GatewayLauncher {
         return pid
     }
 
-    /// Waits on a thread of its own.
+    /// Waits by pidfd, so that a gateway of an earlier life, which is no child of ours, is waited for alike.
     public func exit(of pid: Int32) async -> GatewayExit {
+        let pidfd = stoker_pidfd_open(pid)
+        guard pidfd >= 0 else { return GatewayExit() }
+        defer { close(pidfd) }
         await withCheckedContinuation { continuation in
-            // One thread for the one gateway: waitpid is the only call that cannot miss an end.
-            BlockingThread.detach {
-                var status: Int32 = 0
-                while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
-                let signal = status & 0x7f
-                continuation.resume(
-                    returning: signal == 0 ? GatewayExit(code: (status >> 8) & 0xff) : GatewayExit(signal: signal))
-            }
+            if ExitWatcher.shared.watch(pidfd: pidfd, { continuation.resume() }) == nil { continuation.resume() }
         }
+        var code: Int32 = 0
+        var status: Int32 = 0
+        guard stoker_pidfd_reap(pidfd, &code, &status) == 1 else { return GatewayExit() }
+        return code == Int32(CLD_EXITED) ? GatewayExit(code: status) : GatewayExit(signal: status)
     }
 
     /// kill(2)

@@ -35,6 +35,57 @@ public struct ListeningSocket: Sendable, Hashable {
         }
     }
 
+    /// A socket that somebody else has bound and that listens: systemd's, or a gateway's of an earlier life; nil where the
+    /// descriptor is anything else.
+    init?(inherited descriptor: CInt) {
+        var listens: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0, listens == 1,
+            let address = Self.boundAddress(of: descriptor)
+        else { return nil }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        self.init(descriptor: descriptor, address: address)
+    }
+
+    private init(descriptor: CInt, address: ListenAddress) {
+        self.descriptor = descriptor
+        self.address = address
+    }
+
+    /// Whether it is what a configuration asks for: the same host, and the same port where one is named.
+    func serves(_ wanted: ListenAddress) -> Bool {
+        switch (wanted, address) {
+        case (.unix(let path), .unix(let own)): return path == own
+        case (.tcp(let host, let port), .tcp(let ownHost, let ownPort)):
+            return (host == "localhost" ? "127.0.0.1" : host) == ownHost && (port == 0 || port == ownPort)
+        default: return false
+        }
+    }
+
+    /// What a socket is bound to.
+    private static func boundAddress(of descriptor: CInt) -> ListenAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address -> ListenAddress? in
+                guard getsockname(descriptor, address, &length) == 0 else { return nil }
+                if Int32(address.pointee.sa_family) == AF_UNIX {
+                    return address.withMemoryRebound(to: sockaddr_un.self, capacity: 1) { name in
+                        withUnsafeBytes(of: name.pointee.sun_path) { bytes in
+                            .unix(path: String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
+                        }
+                    }
+                }
+                var host = [CChar](repeating: 0, count: 256)
+                guard
+                    getnameinfo(address, length, &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST) == 0,
+                    let port = boundPort(of: descriptor)
+                else { return nil }
+                return .tcp(host: String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self), port: port)
+            }
+        }
+    }
+
     /// Makes it non-blocking and lets clients in, with a queue as long as the kernel allows.
     func listen(setting: String) throws(Failure) {
         let flags = fcntl(descriptor, F_GETFL)
