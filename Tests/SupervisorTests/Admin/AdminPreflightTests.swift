@@ -6,13 +6,13 @@ import Testing
 
 @Suite("Preflight")
 struct AdminPreflightTests {
-    /// A preflight in a folder with a vLLM that is made of a script and metadata.
+    /// A preflight in a folder with a vLLM that is a script, whose interpreter says a version.
     func preflight(
         _ directory: TemporaryDirectory,
         _ change: (inout Configuration, inout LaunchConfiguration) -> Void = { _, _ in }
     ) -> Preflight {
         directory.write("venv/bin/vllm", "#!\(directory.path)/venv/bin/python\n", mode: 0o755)
-        directory.write("venv/lib/python3.12/site-packages/vllm-0.32.0.dist-info/METADATA", "Name: vllm\n")
+        directory.write("venv/bin/python", "#!/bin/sh\necho 0.32.0\n", mode: 0o755)
         var configuration = Configuration()
         configuration.listen = [.tcp(host: "127.0.0.1", port: 0)]
         configuration.admin.listen = [.tcp(host: "127.0.0.1", port: 0)]
