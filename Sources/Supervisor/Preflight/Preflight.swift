@@ -145,7 +145,8 @@ public struct Preflight {
             report.facts.append("\(path): runs \(file)")
             return
         }
-        if let version = EngineVersions().version(of: launch.command, environment: environment.merging(["PATH": search]) { $1 }) {
+        let environment = environment.merging(["PATH": search]) { $1 }
+        if let version = EngineVersions().version(of: launch.command, environment: environment) {
             report.facts.append("\(path): runs \(file), vLLM \(version)")
         } else {
             report.findings.append(

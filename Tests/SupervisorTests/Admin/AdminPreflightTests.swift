@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Preflight")
 struct AdminPreflightTests {
-    /// A preflight in a folder with a vLLM that is made of a script and metadata.
+    /// A preflight in a folder with a vLLM that is a script, whose interpreter says a version.
     func preflight(
         _ directory: TemporaryDirectory,
         _ change: (inout Configuration, inout LaunchConfiguration) -> Void = { _, _ in }
