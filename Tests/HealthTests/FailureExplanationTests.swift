@@ -96,6 +96,17 @@ struct FailureExplanationTests {
         #expect(FailureExplanation.explain(log: log, end: .code(0), duringStart: false).kind == .engineDied)
     }
 
+    @Test("A killed engine, as vLLM 0.32 tells it: the first line that says so, not the wrappers' tracebacks")
+    func engineKilled() {
+        let death = "[core_client.py:817] [shutdown] MPClient: engine core exited unexpectedly; starting cleanup"
+        let log =
+            [Self.api + "WARNING 11-22 10:40:02 " + death]
+            + ["(APIServer pid=1) Traceback (most recent call last):", "(APIServer pid=1) EngineDeadError: EngineCore"]
+        let explained = FailureExplanation.explain(log: log, end: .code(0), duringStart: false)
+        #expect(explained.kind == .engineDied)
+        #expect(explained.lines.contains { $0.contains("exited unexpectedly") })
+    }
+
     @Test("Nothing in the log at all")
     func silent() {
         let explained = FailureExplanation.explain(log: [], end: .unknown, duringStart: true)

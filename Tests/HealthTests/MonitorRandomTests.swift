@@ -61,7 +61,7 @@ struct MonitorRandomTests {
         }
     }
 
-    @Test("the invariants hold", arguments: 0..<150)
+    @Test("the invariants hold", arguments: 0..<90)
     func invariants(seed: Int) {
         var generator = SeededGenerator(state: UInt64(seed))
         let kind: ProviderKind = seed.isMultiple(of: 2) ? .launched : .attached
@@ -128,7 +128,7 @@ struct MonitorRandomTests {
         #expect(script.conclusions.isEmpty)
     }
 
-    @Test("a server that works is published in the end, whatever was before", arguments: 0..<100)
+    @Test("a server that works is published in the end, whatever was before", arguments: 0..<50)
     func settles(seed: Int) {
         var generator = SeededGenerator(state: UInt64(seed) &+ 77)
         var script = MonitorScript(.attached)

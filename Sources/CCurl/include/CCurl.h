@@ -14,6 +14,8 @@ CURLcode stoker_curl_set_string(CURL *handle, CURLoption option, const char *val
 CURLcode stoker_curl_set_list(CURL *handle, CURLoption option, struct curl_slist *value);
 /// CURLOPT_COPYPOSTFIELDS: a POST with a body, which libcurl copies.
 CURLcode stoker_curl_set_body(CURL *handle, const void *bytes, size_t length);
+/// Allows http and https only: CURLOPT_PROTOCOLS_STR, or CURLOPT_PROTOCOLS before libcurl 7.85.
+CURLcode stoker_curl_only_http(CURL *handle);
 /// CURLOPT_ERRORBUFFER: at least CURL_ERROR_SIZE bytes that outlive the transfer.
 CURLcode stoker_curl_set_error_buffer(CURL *handle, char *buffer);
 /// CURLOPT_WRITEFUNCTION and CURLOPT_WRITEDATA.

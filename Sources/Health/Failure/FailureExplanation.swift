@@ -51,10 +51,19 @@ public struct FailureExplanation: Sendable, Hashable {
                 kind: .pythonError, detail: message, lines: excerpt(of: lines, around: index),
                 hint: "the log has the whole traceback: 'stoker logs NAME --previous'", isPermanent: false)
         }
-        if let index = lines.lastIndex(where: { WarmupPlan.isEngineDeath($0) || $0.contains("died unexpectedly") }) {
+        let deaths = ["exited unexpectedly", "died unexpectedly"]
+        let death =
+            lines.firstIndex { line in deaths.contains { line.contains($0) } }
+            ?? lines.lastIndex { WarmupPlan.isEngineDeath($0) }
+        if let death {
             return FailureExplanation(
-                kind: .engineDied, detail: "vLLM's engine process died", lines: excerpt(of: lines, around: index),
+                kind: .engineDied, detail: "vLLM's engine process died", lines: excerpt(of: lines, around: death),
                 hint: "look at the kernel's log for the out-of-memory killer and GPU errors (Xid)", isPermanent: false)
+        }
+        if let (index, message) = PythonTraceback.lastCause(in: lines, ofWrappers: true) {
+            return FailureExplanation(
+                kind: .pythonError, detail: message, lines: excerpt(of: lines, around: index),
+                hint: "the log has the whole traceback: 'stoker logs NAME --previous'", isPermanent: false)
         }
         return FailureExplanation(
             kind: .exited, detail: end.map { "ended by itself, \($0)" } ?? "ended by itself",

@@ -1,9 +1,9 @@
 /// Finds the exception that a Python log ends with.
 enum PythonTraceback {
-    /// The place and text of the exception that explains most: the last one that is not merely a wrapper's.
-    static func lastCause(in lines: [String]) -> (index: Int, message: String)? {
+    /// The place and text of the last exception; those of vLLM's parent processes, which only say that a child failed,
+    /// are left out or are all that is looked for.
+    static func lastCause(in lines: [String], ofWrappers: Bool = false) -> (index: Int, message: String)? {
         var found: (index: Int, message: String)?
-        var wrapper: (index: Int, message: String)?
         var isInside = false
         for (index, line) in lines.enumerated() {
             let message = LogText.message(of: line)
@@ -14,14 +14,10 @@ enum PythonTraceback {
                 isInside = false
                 guard isException(message) else { continue }
                 let text = String(message.prefix(300))
-                if wrappers.contains(where: { message.contains($0) }) {
-                    wrapper = (index, text)
-                } else {
-                    found = (index, text)
-                }
+                if wrappers.contains(where: { message.contains($0) }) == ofWrappers { found = (index, text) }
             }
         }
-        return found ?? wrapper
+        return found
     }
 
     /// `ValueError: …`, `torch.cuda.OutOfMemoryError: …`, `KeyboardInterrupt`

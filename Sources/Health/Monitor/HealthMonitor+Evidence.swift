@@ -56,7 +56,10 @@ extension HealthMonitor {
 
     func hangReason(_ canary: String, at now: Instant) -> String {
         let silence = Int((now - max(lastEvidence, awaitingSince ?? lastEvidence)).seconds)
-        let work = inflight > 0 ? "\(inflight) in flight" : "\(HealthMonitor.count(counters?.requests)) in the engine"
+        let requests = HealthMonitor.count(counters?.requests)
+        let work =
+            inflight > 0
+            ? "\(inflight) in flight" : requests > 0 ? "\(requests) in the engine" : "idle but for its canaries"
         let steps = areCountersFrozen(at: now) ? "counters stand still" : "counters are unknown"
         return "hung: \(work), no sign of life for \(silence) s, \(steps); canary: \(canary)"
     }

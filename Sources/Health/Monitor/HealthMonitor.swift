@@ -37,7 +37,8 @@ public struct HealthMonitor: Sendable {
     var lastByte: Instant?
     /// Since when work has been waiting; nil while there is none.
     var awaitingSince: Instant?
-    var counters: EngineCounters?
+    /// What `/metrics` said last; nil where it says nothing, or has been silent for long.
+    public internal(set) var counters: EngineCounters?
     var countersAt: Instant?
     /// The first of the scrapes that all say the same.
     var stillSince: Instant?

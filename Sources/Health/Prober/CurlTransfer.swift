@@ -49,7 +49,7 @@ final class CurlTransfer: @unchecked Sendable {
         stoker_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
         stoker_curl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
         stoker_curl_set_long(easy, CURLOPT_PATH_AS_IS, 1)
-        stoker_curl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
+        stoker_curl_only_http(easy)
         // No proxy: http_proxy and its like in the environment are not meant for engines.
         stoker_curl_set_string(easy, CURLOPT_PROXY, "")
         stoker_curl_set_string(easy, CURLOPT_NOPROXY, "*")

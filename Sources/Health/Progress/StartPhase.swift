@@ -49,7 +49,7 @@ public enum StartPhase: String, Sendable, Hashable, CaseIterable {
             .compile,
             [
                 "Compiling a graph", "torch.compile takes", "torch.compile and initial", "Dynamo bytecode transform",
-                "for vLLM's torch.compile", "Compile and warming up model", "kernel warmup", "DeepGEMM warmup",
+                "for vLLM's torch.compile", "Compile and warming up model", "JIT kernel warmup (", "DeepGEMM warmup",
                 "Compiling CuTeDSL kernels", "Compiling FX graph", "Cache the graph",
                 "Directly load the compiled graph", "Directly load AOT compilation",
                 "Warming up model for the compilation",

@@ -3,7 +3,8 @@ import Fleet
 /// Judges a start by progress instead of by a clock, and says how far it is.
 ///
 /// Progress is a log line unlike all earlier ones (numbers masked), a progress bar that advances, a mebibyte read or
-/// written (`/proc/PID/io`, summed over the tree; less than that is what logging and polling make), or memory that
+/// written (`/proc/PID/io`, summed over the tree; less than that is what logging and polling make; once it listens, bytes are those
+/// of probes and count no more), or memory that
 /// changed by more than 1 %. CPU time alone stretches the limit threefold and no more: a spinning NCCL uses all of it.
 public struct StartProgress: Sendable {
     /// What the tree's processes use, added up; nil where it cannot be read.
@@ -66,7 +67,8 @@ public struct StartProgress: Sendable {
     public mutating func observe(sample: Sample, at now: Instant) {
         if let bytes = sample.ioBytes {
             if let before = ioAtProgress, bytes >= before {
-                if bytes - before >= StartProgress.ioStep {
+                // Once it listens, its bytes are those of our own probes.
+                if bytes - before >= StartProgress.ioStep, phase != .listening {
                     ioAtProgress = bytes
                     progressed("reads or writes", at: now)
                 }
