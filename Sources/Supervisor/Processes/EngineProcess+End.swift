@@ -19,7 +19,7 @@ extension EngineProcess {
 
     private func endNow(evidence: String?) {
         guard !state.withLock({ $0.hasEnded }) else { return }
-        within(.seconds(5), on: DispatchQueue(label: "stoker.last-look.\(run)")) {
+        Bounded.wait(.seconds(5)) {
             let living = self.tree.members()
             // What is mapped now is left behind in a moment.
             let segments = self.sharedMemory(living)
@@ -36,7 +36,7 @@ extension EngineProcess {
             state.hasEnded = true
             return state.file
         }
-        within(.seconds(2), on: logQueue) { self.log.finish { self.forward($0) } }
+        Bounded.wait(.seconds(2), on: logQueue) { self.log.finish { self.forward($0) } }
         context.clean(file)
         tree.remove()
         var gone = file
@@ -46,17 +46,6 @@ extension EngineProcess {
         gone.endpoint = nil
         gone.sharedMemory = []
         context.files.write(gone)
-    }
-
-    /// Runs something that may hang on another queue, and waits for it within bounds.
-    private func within(_ limit: DispatchTimeInterval, on queue: DispatchQueue, _ work: @escaping @Sendable () -> Void)
-    {
-        let done = DispatchSemaphore(value: 0)
-        queue.async {
-            work()
-            done.signal()
-        }
-        _ = done.wait(timeout: .now() + limit)
     }
 
     /// Kills until nothing lives, however long that takes: a process in an uninterruptible wait ends when that does.
