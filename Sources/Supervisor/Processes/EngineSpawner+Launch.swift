@@ -148,7 +148,7 @@ extension EngineSpawner {
         // Before the process is there: a run's number is never used again, whatever happens next.
         note(context.files.write(file), run)
         let tree: any ProcessTree
-        switch setup.trees.make(for: run.instance) {
+        switch setup.trees.make(for: run.instance, log: log.path) {
         case .success(let made): tree = made
         case .failure(let fault): return .failure(.transient(fault))
         }

@@ -74,9 +74,9 @@ public struct ProcessTrees: Sendable {
     }
 
     /// A fresh tree for an instance; what an earlier run left in its cgroup must have been ended before.
-    func make(for instance: String) -> Result<any ProcessTree, Fault> {
+    func make(for instance: String, log: String) -> Result<any ProcessTree, Fault> {
         switch kind {
-        case .session: return .success(SessionTree())
+        case .session: return .success(SessionTree(log: log))
         case .cgroup(let base):
             let path = "\(base)/i-\(instance)"
             // Our own folder goes with the last instance in it.
