@@ -77,3 +77,15 @@ int stoker_become_subreaper(void);
 int stoker_attribute_begins(const char *path, const char *name, char first);
 /// pidfd_getfd(2): a copy, close-on-exec, of another process's descriptor; -1 and errno.
 int stoker_pidfd_getfd(int pidfd, int fd);
+
+/// Opens NVML at run time by its library's name: 0, -1 where there is none, -2 where it is no NVML, -3 where it does not
+/// work (no driver). Once a process; the other nvml functions only after a 0.
+int stoker_nvml_open(const char *path);
+/// How many GPUs there are; -1 on failure.
+int stoker_nvml_count(void);
+/// A GPU by its index in the order of the bus: 0, or -1.
+int stoker_nvml_device(int index, char uuid[96], char name[96], uint64_t *total);
+/// A GPU's memory in bytes: 0, or -1.
+int stoker_nvml_memory(const char *uuid, uint64_t *free, uint64_t *total);
+/// The processes that use a GPU, and what each holds in bytes (0 where it is not told): how many, or -1.
+int stoker_nvml_processes(const char *uuid, int32_t *pids, uint64_t *bytes, int room);

@@ -96,9 +96,11 @@ extension InstanceOwner {
             hint: note.postmortem.hint)
     }
 
-    /// An instant as people read it; to the whole second so that it does not change from record to record.
+    /// An instant as people read it. The two clocks' distance is kept until the wall clock is set, so that a time does
+    /// not change from record to record.
     private func time(_ instant: Instant, _ now: Instant) -> String {
-        let milliseconds = services.clock.wallMilliseconds() - (now - instant).nanoseconds / 1_000_000
-        return Timestamp.text(milliseconds: (milliseconds + 50) / 100 * 100)
+        let distance = services.clock.wallMilliseconds() - Int64(now.nanoseconds / 1_000_000)
+        if abs(distance - wallDistance) > 1000 { wallDistance = distance }
+        return Timestamp.text(milliseconds: wallDistance + Int64(instant.nanoseconds / 1_000_000))
     }
 }

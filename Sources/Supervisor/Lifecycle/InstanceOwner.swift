@@ -60,6 +60,8 @@ public actor InstanceOwner {
     var lastRecordAt: Instant?
     var isDirty = false
     var loggedState: InstanceState?
+    /// Milliseconds from the monotonic clock to the wall clock.
+    var wallDistance: Int64 = 0
     private var isOver = false
 
     nonisolated let inbox: AsyncStream<Input>.Continuation

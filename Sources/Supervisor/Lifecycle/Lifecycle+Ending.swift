@@ -59,6 +59,7 @@ extension Lifecycle {
     }
 
     mutating func exited(_ exit: ProcessEnd, _ now: Instant, _ actions: inout [Action]) {
+        if isLaunching { earlyExit = exit }
         guard hasTree else { return }
         pid = nil
         guard !isKilling else { return }

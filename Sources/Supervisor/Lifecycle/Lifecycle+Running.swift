@@ -26,6 +26,7 @@ extension Lifecycle {
         pid = nil
         backoffUntil = nil
         isLaunching = true
+        earlyExit = nil
         enter(.starting, why, now, &actions)
         actions.append(.launch(run))
     }
@@ -35,6 +36,11 @@ extension Lifecycle {
         isLaunching = false
         hasTree = true
         self.pid = pid
+        if let exit = earlyExit {
+            earlyExit = nil
+            exited(exit, now, &actions)
+            return
+        }
         if ending != nil {
             // It was stopped while it was being launched.
             terminate(nil, now, &actions)

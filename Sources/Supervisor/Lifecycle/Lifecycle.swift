@@ -85,6 +85,8 @@ public struct Lifecycle: Sendable {
     var isDrained = true
     /// The launch of the present run has not been answered.
     var isLaunching = false
+    /// It exited before its launch was answered.
+    var earlyExit: ProcessEnd?
     /// The present run's tree may still have members.
     var hasTree = false
     /// The tree's killing is under way.

@@ -20,8 +20,11 @@ struct EngineContext: Sendable {
     /// Removes what a dead run has left behind: its socket and its segments of shared memory, no others.
     func clean(_ file: InstanceFile) {
         if case .unix(let path)? = file.endpoint?.address, ownsSocket(path) { unlink(path) }
-        let removed = SharedMemory.remove(Set(file.sharedMemory))
-        if !removed.isEmpty {
+        guard !file.sharedMemory.isEmpty else { return }
+        let logger = logger
+        Bounded.wait(.seconds(5)) {
+            let removed = SharedMemory.remove(Set(file.sharedMemory))
+            guard !removed.isEmpty else { return }
             logger.info(
                 "removed shared memory that a dead server left",
                 metadata: ["instance": "\(file.instance)", "segments": "\(removed.joined(separator: " "))"])

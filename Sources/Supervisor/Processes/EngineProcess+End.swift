@@ -19,12 +19,14 @@ extension EngineProcess {
 
     private func endNow(evidence: String?) {
         guard !state.withLock({ $0.hasEnded }) else { return }
-        let living = tree.members()
-        if let evidence { save(evidence: evidence, living) }
-        // What is mapped now is left behind in a moment.
-        let segments = sharedMemory(living)
-        state.withLock { state in
-            state.file.sharedMemory = Set(state.file.sharedMemory).union(segments).sorted()
+        Bounded.wait(.seconds(5)) {
+            let living = self.tree.members()
+            // What is mapped now is left behind in a moment.
+            let segments = self.sharedMemory(living)
+            self.state.withLock { state in
+                state.file.sharedMemory = Set(state.file.sharedMemory).union(segments).sorted()
+            }
+            if let evidence { self.save(evidence: evidence, living) }
         }
         killAll()
         reapAll()
@@ -34,7 +36,7 @@ extension EngineProcess {
             state.hasEnded = true
             return state.file
         }
-        log.finish { forward($0) }
+        Bounded.wait(.seconds(2), on: logQueue) { self.log.finish { self.forward($0) } }
         context.clean(file)
         tree.remove()
         var gone = file

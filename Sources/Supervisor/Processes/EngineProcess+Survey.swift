@@ -8,7 +8,7 @@ extension EngineProcess {
     func surveyAndRepeat() {
         guard !state.withLock({ $0.isEnding }) else { return }
         survey()
-        queue.asyncAfter(deadline: .now() + .seconds(1)) { [weak self] in self?.surveyAndRepeat() }
+        lookQueue.asyncAfter(deadline: .now() + .seconds(1)) { [weak self] in self?.surveyAndRepeat() }
     }
 
     /// Looks at the tree once.
@@ -53,7 +53,10 @@ extension EngineProcess {
                 state.members[entry.pid] = Member(started: entry.started, pidfd: pidfd)
                 return old
             }
-            if let old, old.pidfd >= 0 { close(old.pidfd) }
+            if let old, old.pidfd >= 0 {
+                if let token = old.token { ExitWatcher.shared.forget(token, pidfd: old.pidfd) }
+                close(old.pidfd)
+            }
             let member = entry.pid
             let token = ExitWatcher.shared.watch(pidfd: pidfd) { [weak self] in self?.memberExited(member) }
             state.withLock { $0.members[member]?.token = token }

@@ -7,8 +7,9 @@ import Synchronization
 
 /// One run's living tree: watched, read, and in the end ended.
 ///
-/// Exits are told from the watcher's thread, at once. Everything that reads /proc or the disk runs on a queue of this
-/// run's own: a process stuck in the kernel can make such a read wait, and then it is only this run that waits.
+/// Exits are told from the watcher's thread, at once. Everything that reads /proc, and everything that forwards the
+/// log, runs on queues of this run's own: a process stuck in the kernel or a stalled journal can make such a step wait
+/// for ever, and then nothing else waits, least of all the end of the tree.
 final class EngineProcess: LaunchedServer {
     /// A member that is watched.
     struct Member: Sendable {
@@ -37,7 +38,12 @@ final class EngineProcess: LaunchedServer {
     let log: RunLog
     let tree: any ProcessTree
     let context: EngineContext
+    /// For the end of the tree.
     let queue: DispatchQueue
+    /// For looks at /proc.
+    let lookQueue: DispatchQueue
+    /// For the log.
+    let logQueue: DispatchQueue
     let report: @Sendable (ServerEvent) -> Void
     let state: Mutex<State>
 
@@ -58,6 +64,8 @@ final class EngineProcess: LaunchedServer {
         self.tree = tree
         self.context = context
         self.queue = queue
+        lookQueue = DispatchQueue(label: "stoker.look.\(run)")
+        logQueue = DispatchQueue(label: "stoker.log.\(run)")
         self.report = report
         var begin = State(file: file)
         begin.oomKillsBefore = tree.oomKills()
@@ -77,8 +85,8 @@ final class EngineProcess: LaunchedServer {
             // No descriptor left, or gone already: looked at instead.
             pollHead()
         }
-        tail()
-        queue.asyncAfter(deadline: .now() + .milliseconds(200)) { [weak self] in self?.surveyAndRepeat() }
+        logQueue.async { [weak self] in self?.tail() }
+        lookQueue.asyncAfter(deadline: .now() + .milliseconds(200)) { [weak self] in self?.surveyAndRepeat() }
     }
 
     func startIsOver() {
@@ -134,7 +142,7 @@ final class EngineProcess: LaunchedServer {
 
     /// Looks for the head's end without a pidfd.
     private func pollHead() {
-        queue.asyncAfter(deadline: .now() + .milliseconds(50)) { [weak self] in
+        lookQueue.asyncAfter(deadline: .now() + .milliseconds(50)) { [weak self] in
             guard let self else { return }
             if let entry = ProcessTable.entry(self.pid), entry.started == self.started, !entry.isZombie {
                 self.pollHead()
@@ -167,7 +175,7 @@ final class EngineProcess: LaunchedServer {
     private func tail() {
         guard !state.withLock({ $0.hasEnded }) else { return }
         let more = log.read { self.forward($0) }
-        queue.asyncAfter(deadline: .now() + .milliseconds(more ? 5 : 150)) { [weak self] in self?.tail() }
+        logQueue.asyncAfter(deadline: .now() + .milliseconds(more ? 5 : 150)) { [weak self] in self?.tail() }
     }
 
     func forward(_ lines: [String]) {

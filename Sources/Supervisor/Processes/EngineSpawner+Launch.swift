@@ -69,7 +69,8 @@ extension EngineSpawner {
     private static func describe(_ device: GPU, _ memory: GPUMemory, needed: UInt64) -> String {
         func gibibytes(_ bytes: UInt64) -> String { "\((Double(bytes) / Double(1 << 30) * 10).rounded() / 10) GiB" }
         let holders = memory.holders.sorted { $0.value > $1.value }.prefix(3).map { pid, bytes in
-            let command = ProcessTable.commandLine(pid).prefix(60)
+            // The short name: unlike the command line it can be read whatever the process is stuck in.
+            let command = (SystemFile.text("/proc/\(pid)/comm", limit: 64) ?? "").prefix { $0 != "\n" }
             return "pid \(pid)\(command.isEmpty ? "" : " (\(command))") holds \(gibibytes(bytes))"
         }
         let who = holders.isEmpty ? "" : ": " + holders.joined(separator: ", ")
@@ -147,7 +148,7 @@ extension EngineSpawner {
         // Before the process is there: a run's number is never used again, whatever happens next.
         note(context.files.write(file), run)
         let tree: any ProcessTree
-        switch setup.trees.make(for: run.instance) {
+        switch setup.trees.make(for: run.instance, log: log.path) {
         case .success(let made): tree = made
         case .failure(let fault): return .failure(.transient(fault))
         }

@@ -59,12 +59,10 @@ extension EngineSpawner {
             proven[member.pid] = member.started
             if entry.session == head.pid { sessionIsOurs = true }
         }
-        if !proven.isEmpty {
-            // While one of ours is in the session, its number cannot have become anyone else's. Otherwise only those
-            // that are proven by themselves, with their descendants.
-            let session = sessionIsOurs ? head : InstanceFile.Member(pid: .max, started: .max)
-            trees.append(SessionTree(head: session.pid, started: session.started, known: proven))
-        }
+        // While one of ours is in the session, its number cannot have become anyone else's. Otherwise only those that
+        // are proven by themselves, with their descendants.
+        let session = sessionIsOurs ? head : InstanceFile.Member(pid: .max, started: .max)
+        trees.append(SessionTree(head: session.pid, started: session.started, known: proven, log: file.log))
         return trees
     }
 
@@ -88,7 +86,8 @@ extension EngineSpawner {
                 tree = SessionTree(
                     head: head.pid, started: head.started,
                     known: Dictionary(
-                        file.members.map { ($0.pid, $0.started) }, uniquingKeysWith: { first, _ in first }))
+                        file.members.map { ($0.pid, $0.started) }, uniquingKeysWith: { first, _ in first }),
+                    log: path)
             }
             return EngineProcess(
                 pid: head.pid, started: head.started, file: file, endpoint: endpoint, log: log, tree: tree,

@@ -73,7 +73,8 @@ public struct GPUAllotment: Sendable, Hashable {
             return .success(Grant(devices: [], isNamed: true, visible: names))
         }
         var chosen: [GPU] = []
-        for name in names {
+        // A slice of a processor is the user's to keep apart.
+        for name in names where !name.hasPrefix("MIG-") {
             guard let device = devices.first(where: { "\($0.index)" == name || $0.uuid == name }) else {
                 let known = devices.map { "\($0.index)" }.joined(separator: ", ")
                 return .failure(.impossible("there is no GPU \(name) on this machine: it has \(known)"))

@@ -6,7 +6,9 @@ import Fleet
 /// |---|---|---|
 /// | `--uds` | 0.11 | the gateway's connections need no port |
 /// | `--disable-access-log-for-endpoints` | 0.16 | our probes would fill its log |
-/// | `--shutdown-timeout` | 0.18 | what is still in flight at SIGTERM may end |
+///
+/// `--shutdown-timeout` (0.18) is left alone: draining comes before SIGTERM, so what is in flight then has had its time,
+/// and with it an idle server takes the whole timeout to end.
 ///
 /// A flag that a version does not know ends it at once with a usage error, so an unknown version gets none of them.
 /// What the user wrote in `args` wins.
@@ -23,8 +25,6 @@ public struct LaunchCommand: Sendable, Hashable {
     public static let udsSince = EngineVersion(0, 11)
     /// The first version with `--disable-access-log-for-endpoints`.
     public static let quietProbesSince = EngineVersion(0, 16)
-    /// The first version with `--shutdown-timeout`.
-    public static let shutdownTimeoutSince = EngineVersion(0, 18)
 
     /// What is executed.
     public var arguments: [String]
@@ -56,11 +56,6 @@ public struct LaunchCommand: Sendable, Hashable {
             !Self.names(launch.args, ["--disable-access-log-for-endpoints", "--disable-uvicorn-access-log"])
         {
             arguments += ["--disable-access-log-for-endpoints", "/health,/metrics,/v1/models"]
-        }
-        if version >= Self.shutdownTimeoutSince, !Self.names(launch.args, ["--shutdown-timeout"]) {
-            // Draining has had its time before SIGTERM: this only lets a last answer end.
-            let seconds = min(5, Int(launch.timeouts.stop.seconds) / 2)
-            if seconds > 0 { arguments += ["--shutdown-timeout", "\(seconds)"] }
         }
     }
 

@@ -74,9 +74,9 @@ public struct ProcessTrees: Sendable {
     }
 
     /// A fresh tree for an instance; what an earlier run left in its cgroup must have been ended before.
-    func make(for instance: String) -> Result<any ProcessTree, Fault> {
+    func make(for instance: String, log: String) -> Result<any ProcessTree, Fault> {
         switch kind {
-        case .session: return .success(SessionTree())
+        case .session: return .success(SessionTree(log: log))
         case .cgroup(let base):
             let path = "\(base)/i-\(instance)"
             // Our own folder goes with the last instance in it.
@@ -122,8 +122,9 @@ public struct ProcessTrees: Sendable {
     /// The unit's cgroup where systemd has delegated it to us: marked by an extended attribute; or the parent, where
     /// this process (or the one whose place it took) has moved already.
     private static func delegatedUnit(_ folder: String) -> String? {
-        if folder.hasSuffix("/supervisor") {
-            let parent = String(folder.dropLast("/supervisor".count))
+        // `.control` is where systemd runs ExecStopPost= of a delegated unit.
+        for home in ["/supervisor", "/.control"] where folder.hasSuffix(home) {
+            let parent = String(folder.dropLast(home.count))
             if isDelegated(parent) { return parent }
         }
         return isDelegated(folder) ? folder : nil

@@ -1,10 +1,11 @@
 import Glibc
 import Synchronization
 
-/// A tree without a cgroup: the head's session, and every descendant that was ever seen, even if it made a session of
-/// its own since. The supervisor is a subreaper, so an orphan becomes its child and is still found by its session.
+/// A tree without a cgroup: the head's session, every descendant that was ever seen, even if it made a session of its
+/// own since, and orphans whose output goes to the run's log. The supervisor is a subreaper, so such an orphan becomes
+/// its child (after the supervisor's death, init's).
 ///
-/// Weaker than a cgroup: a process that leaves the session and loses its parent between two looks is not found.
+/// Weaker than a cgroup: a process that leaves the session, its parent and its output between two looks is not found.
 final class SessionTree: ProcessTree {
     private struct State {
         var head: Int32 = 0
@@ -13,12 +14,14 @@ final class SessionTree: ProcessTree {
     }
 
     private let state = Mutex(State())
+    private let log: String?
 
-    /// A tree without a head yet.
-    init() {}
+    /// A tree without a head yet, whose output goes to a log.
+    init(log: String? = nil) { self.log = log }
 
     /// A tree of an earlier life: the head's session and the members that were recorded.
-    init(head: Int32, started: UInt64, known: [Int32: UInt64]) {
+    init(head: Int32, started: UInt64, known: [Int32: UInt64], log: String? = nil) {
+        self.log = log
         state.withLock { $0 = State(head: head, started: started, known: known) }
     }
 
@@ -42,7 +45,7 @@ final class SessionTree: ProcessTree {
             for entry in all where entry.pid != getpid() {
                 let isKnown = state.known[entry.pid] == entry.started
                 let isInSession = isOurSession && entry.session == state.head && entry.started >= state.started
-                if isKnown || isInSession { members[entry.pid] = entry }
+                if isKnown || isInSession || isStrayed(entry) { members[entry.pid] = entry }
             }
             // Descendants, whatever session they are in.
             var grew = true
@@ -58,6 +61,12 @@ final class SessionTree: ProcessTree {
             state.known = members.mapValues { $0.started }
             return members.values.filter { !$0.isZombie }.sorted { $0.pid < $1.pid }
         }
+    }
+
+    /// Whether an orphan writes to the run's log, and so comes from this tree.
+    private func isStrayed(_ entry: ProcessTable.Entry) -> Bool {
+        guard let log, entry.parent == getpid() || entry.parent == 1, !entry.isZombie else { return false }
+        return [1, 2].contains { SystemFile.isSame("/proc/\(entry.pid)/fd/\($0)", log) }
     }
 
     func isEmpty() -> Bool { members().isEmpty }

@@ -86,7 +86,7 @@ struct LifecycleRandomTests {
                 ending = nil
                 treeOf = nil
                 feed(.cleaned(ended, Postmortem(isPermanent: Bool.random(using: &random))))
-            case 5: if treeOf == run { feed(.exited(run, .code(0))) }
+            case 5: if treeOf == run || launching == run { feed(.exited(run, .code(0))) }
             case 6: if treeOf == run { feed(.engineDied(run, "VLLM::EngineCore")) }
             case 7, 8: if healthOf == run { feed(.health(run, .listening(models))) }
             case 9, 10: if healthOf == run { feed(.health(run, .warm(models))) }

@@ -121,6 +121,18 @@ struct LifecycleTests {
         #expect(other.state == .stopped)
     }
 
+    @Test("an exit that is seen before the launch's answer is not lost")
+    func earlyExit() {
+        var script = LifecycleScript()
+        script.begin()
+        script.feed(.exited(1, .code(2)))
+        #expect(script.state == .starting)
+        script.feed(.launched(1, pid: 5))
+        #expect(script.take().contains(.endTree(1, evidence: nil)))
+        script.clean()
+        #expect(script.state == .backoff)
+    }
+
     @Test("more crashes after ready than the budget within its window is failed; a start begins with full budgets")
     func budget() {
         var script = LifecycleScript { restart, _ in

@@ -18,13 +18,7 @@ struct LaunchCommandTests {
             ("0.10.2", ["--host", "127.0.0.1", "--port", "4000"]),
             ("0.11.0", ["--uds", "/s"]),
             ("0.16.0", ["--uds", "/s", "--disable-access-log-for-endpoints", "/health,/metrics,/v1/models"]),
-            (
-                "0.32.0+cpu",
-                [
-                    "--uds", "/s", "--disable-access-log-for-endpoints", "/health,/metrics,/v1/models",
-                    "--shutdown-timeout", "5",
-                ]
-            ),
+            ("0.32.0+cpu", ["--uds", "/s", "--disable-access-log-for-endpoints", "/health,/metrics,/v1/models"]),
         ] as [(String?, [String])])
     func versions(text: String?, flags: [String]) {
         let version = text.flatMap { EngineVersion($0) }
@@ -36,7 +30,7 @@ struct LaunchCommandTests {
 
     @Test("what the user wrote wins")
     func userWins() {
-        let args = ["--shutdown_timeout=9", "--disable-access-log-for-endpoints", "/x", "-tp", "2"]
+        let args = ["--disable_access_log_for_endpoints=/y", "--disable-access-log-for-endpoints", "/x", "-tp", "2"]
         let command = LaunchCommand(launch(args), version: EngineVersion(0, 32), binding: .unix(path: "/s"), gpus: 2)
         #expect(command.arguments == ["vllm", "serve", "org/m"] + args + ["--uds", "/s"])
     }
