@@ -70,7 +70,7 @@ struct ModelScanner {
             if state == .string {
                 let from = at
                 at = plainRun(view, at)
-                if at > from, isKey { matchRun(view, from, at) }
+                if at > from, isKey, matchesModel || matchesPrevious { matchRun(view, from, at) }
                 if at == count { break }
             }
             step(view[at], offset &+ at)
@@ -97,10 +97,10 @@ struct ModelScanner {
             let word = UnsafeRawPointer(view.base + at).loadUnaligned(as: UInt64.self)
             let quote = word ^ (ones &* 0x22)
             let slash = word ^ (ones &* 0x5c)
-            // Each term's high bit is set where a byte is a control, a quote or a backslash; false alarms only
-            // beside a true one or beside a byte above 0x7f, which is looked at one by one anyway.
+            // Each term's high bit is set where a byte is a control, a quote or a backslash. A borrow can raise a
+            // false alarm only above a true one, so the lowest one is true.
             let odd = (word &- ones &* 0x20) | (quote &- ones) | (slash &- ones) | word
-            if odd & highs != 0 { break }
+            if odd & highs != 0 { return at &+ (odd & highs).trailingZeroBitCount &>> 3 }
             at &+= 8
         }
         while at < count {

@@ -52,11 +52,24 @@ struct ByteView {
         count >= text.utf8CodeUnitCount && memcmp(base, text.utf8Start, text.utf8CodeUnitCount) == 0
     }
 
-    /// Whether it holds the literal, which is in lower case, in any case.
-    func equalsIgnoringCase(_ lower: StaticString) -> Bool {
-        guard count == lower.utf8CodeUnitCount else { return false }
+    /// Whether it holds the literal in any case. The literal is made of lower-case letters, digits and what has the
+    /// bit of lower case anyway, such as a hyphen; and it is no control character that could become one by that bit.
+    @inline(__always) func equalsIgnoringCase(_ lower: StaticString) -> Bool {
+        let length = lower.utf8CodeUnitCount
+        guard count == length else { return false }
         let text = lower.utf8Start
-        for index in 0..<count where ASCII.lowered(base[index]) != text[index] { return false }
+        if length >= 8 {
+            // Whole words, the last of them overlapping the one before.
+            var index = 0
+            while true {
+                let mine = UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
+                let other = UnsafeRawPointer(text + index).loadUnaligned(as: UInt64.self)
+                guard mine | 0x2020_2020_2020_2020 == other | 0x2020_2020_2020_2020 else { return false }
+                if index == length &- 8 { return true }
+                index = min(index &+ 8, length &- 8)
+            }
+        }
+        for index in 0..<length where base[index] | 0x20 != text[index] | 0x20 { return false }
         return true
     }
 
@@ -86,7 +99,7 @@ struct ByteView {
     }
 
     /// The bytes without spaces and tabs around them.
-    func trimmed() -> ByteView {
+    @inline(__always) func trimmed() -> ByteView {
         var from = 0
         var to = count
         while from < to, base[from] == 0x20 || base[from] == 0x09 { from += 1 }

@@ -7,37 +7,33 @@ enum HeaderName: UInt8 {
     case keepAlive, te, trailer, cookie, forwarded, acceptEncoding, proxy, forwardedX, acceptRanges
     case retryAfter
 
-    /// The name in any case.
+    /// The name in any case: by its length and first letter there are at most two that it can be.
     @inline(__always) static func of(_ name: ByteView) -> HeaderName {
-        switch name.count {
-        case 2: return name.equalsIgnoringCase("te") ? .te : .other
-        case 4: return name.equalsIgnoringCase("host") ? .host : .other
-        case 6:
-            if name.equalsIgnoringCase("expect") { return .expect }
-            if name.equalsIgnoringCase("cookie") { return .cookie }
-            return name.equalsIgnoringCase("origin") ? .origin : .other
-        case 7:
-            if name.equalsIgnoringCase("upgrade") { return .upgrade }
-            return name.equalsIgnoringCase("trailer") ? .trailer : .other
-        case 9:
-            if name.equalsIgnoringCase("x-api-key") { return .apiKey }
-            return name.equalsIgnoringCase("forwarded") ? .forwarded : .other
-        case 10:
-            if name.equalsIgnoringCase("connection") { return .connection }
-            return name.equalsIgnoringCase("keep-alive") ? .keepAlive : prefixed(name)
-        case 11: return name.equalsIgnoringCase("retry-after") ? .retryAfter : prefixed(name)
-        case 12:
-            if name.equalsIgnoringCase("content-type") { return .contentType }
-            return name.equalsIgnoringCase("x-request-id") ? .requestID : prefixed(name)
-        case 13: return name.equalsIgnoringCase("authorization") ? .authorization : prefixed(name)
-        case 14: return name.equalsIgnoringCase("content-length") ? .contentLength : prefixed(name)
-        case 15: return name.equalsIgnoringCase("accept-encoding") ? .acceptEncoding : prefixed(name)
-        case 16: return name.equalsIgnoringCase("content-encoding") ? .contentEncoding : prefixed(name)
-        case 17:
-            if name.equalsIgnoringCase("transfer-encoding") { return .transferEncoding }
-            if name.equalsIgnoringCase("x-stoker-instance") { return .instance }
-            return name.equalsIgnoringCase("anthropic-version") ? .anthropicVersion : prefixed(name)
-        default: return prefixed(name)
+        let first = name.base[0] | 0x20
+        switch (name.count, first) {
+        case (2, 0x74): return name.equalsIgnoringCase("te") ? .te : .other
+        case (4, 0x68): return name.equalsIgnoringCase("host") ? .host : .other
+        case (6, 0x65): return name.equalsIgnoringCase("expect") ? .expect : .other
+        case (6, 0x63): return name.equalsIgnoringCase("cookie") ? .cookie : .other
+        case (6, 0x6f): return name.equalsIgnoringCase("origin") ? .origin : .other
+        case (7, 0x75): return name.equalsIgnoringCase("upgrade") ? .upgrade : .other
+        case (7, 0x74): return name.equalsIgnoringCase("trailer") ? .trailer : .other
+        case (9, 0x78): return name.equalsIgnoringCase("x-api-key") ? .apiKey : .other
+        case (9, 0x66): return name.equalsIgnoringCase("forwarded") ? .forwarded : .other
+        case (10, 0x63): return name.equalsIgnoringCase("connection") ? .connection : .other
+        case (10, 0x6b): return name.equalsIgnoringCase("keep-alive") ? .keepAlive : .other
+        case (11, 0x72): return name.equalsIgnoringCase("retry-after") ? .retryAfter : .other
+        case (12, 0x63): return name.equalsIgnoringCase("content-type") ? .contentType : .other
+        case (12, 0x78): return name.equalsIgnoringCase("x-request-id") ? .requestID : .other
+        case (13, 0x61): return name.equalsIgnoringCase("authorization") ? .authorization : .other
+        case (14, 0x63): return name.equalsIgnoringCase("content-length") ? .contentLength : .other
+        case (15, 0x61): return name.equalsIgnoringCase("accept-encoding") ? .acceptEncoding : .other
+        case (16, 0x63): return name.equalsIgnoringCase("content-encoding") ? .contentEncoding : .other
+        case (17, 0x74): return name.equalsIgnoringCase("transfer-encoding") ? .transferEncoding : .other
+        case (17, 0x61): return name.equalsIgnoringCase("anthropic-version") ? .anthropicVersion : .other
+        case (17, 0x78) where name.equalsIgnoringCase("x-stoker-instance"): return .instance
+        case (7..., 0x70), (13..., 0x78): return prefixed(name)
+        default: return .other
         }
     }
 

@@ -87,6 +87,8 @@ enum RequestHeadParser {
                 return nil
             }
             guard target.count > 7, target.slice(0, 7).equalsIgnoringCase("http://") else { return .target }
+            // The comparison takes some control characters for others.
+            for index in 0..<7 where !ASCII.isTarget(target[index]) { return .target }
             guard let slash = target.firstIndex(of: 0x2f, from: 7), slash > 7 else { return .target }
             for index in 7..<slash where !ASCII.isHost(target[index]) { return .target }
             start += slash

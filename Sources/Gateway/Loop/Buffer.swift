@@ -70,9 +70,9 @@ struct Buffer {
         start = 0
     }
 
-    /// Appends; there must be room.
+    /// Appends; there must be room, which is checked in every build: an overrun must end the process, not corrupt it.
     @inline(__always) mutating func append(_ view: ByteView) {
-        assert(view.count <= room)
+        precondition(view.count <= room)
         if view.count > 0 { memcpy(tail, view.base, view.count) }
         end &+= view.count
     }

@@ -69,8 +69,8 @@ struct ClientConnection: Slotted {
     var closes = false
     /// What is passed through and to whom; an index into the loop's table of such requests, or -1.
     var passthrough: Int32 = -1
-    /// Whether a passthrough's body is JSON, whose model narrows the choice.
-    var narrows = false
+    /// Whether the body is looked into as JSON: always where the model decides, in passthrough where it is JSON.
+    var scansBody = false
     /// Whether the request counts as active.
     var isActive = false
     /// Whether the first bytes of the next request have come.
@@ -126,10 +126,7 @@ struct ClientConnection: Slotted {
     init(index: UInt32) { self.index = index }
 
     /// What epoll knows it by.
-    var handle: Handle { Handle(.client, index: index, generation: generation) }
-
-    /// Whether the body is looked into as JSON.
-    @inline(__always) var scansBody: Bool { route.body == .json || (route == .passthrough && narrows) }
+    @inline(__always) var handle: Handle { Handle(.client, index: index, generation: generation) }
 
     /// Whether a server is working for it.
     @inline(__always) var isInFlight: Bool {
@@ -141,7 +138,7 @@ struct ClientConnection: Slotted {
 
     /// Forgets the request, keeps the connection.
     @inline(__always) mutating func forgetRequest() {
-        narrows = false
+        scansBody = false
         passthrough = -1
         exchange = Exchange()
         triedRun = nil

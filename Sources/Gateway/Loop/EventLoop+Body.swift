@@ -67,6 +67,8 @@ extension EventLoop {
         if limits.bodyMemoryBytes > 0, total > limits.bodyMemoryBytes, total > step {
             _ = shared.bodyMemory.wrappingSubtract(step, ordering: .relaxed)
             client.pointee.isPaused = true
+            // Waiting for memory is not the client's fault.
+            wheel.set(client, now &+ Patience.body)
             paused.append(client.pointee.handle)
             nextSweep = min(nextSweep, now &+ 50_000_000)
             return false

@@ -61,6 +61,7 @@ extension EventLoop {
         _ client: ClientPointer, _ code: ErrorCode, _ failure: RunFailure, _ message: StaticString? = nil
     ) {
         noteFailure(client, failure)
+        logFailure(client, failure)
         if let upstream = client.pointee.upstream { closeUpstream(upstream) }
         releaseLease(client)
         releasePassthrough(client)
@@ -68,5 +69,24 @@ extension EventLoop {
         pool.give(&client.pointee.peek)
         pool.give(&client.pointee.upstreamHead)
         refuse(client, code, message)
+    }
+
+    /// Says in the log what a client is only told in general: at most one line a second and loop, but for a request
+    /// that was in flight at two deaths, which may be what kills the engines.
+    private func logFailure(_ client: ClientPointer, _ failure: RunFailure) {
+        guard let sentence = failure.sentence else { return }
+        let isSuspect = client.pointee.exchange.hasRetriedElsewhere && (failure == .lost || failure == .engineDead)
+        guard isSuspect || now >= nextLog else { return }
+        nextLog = now &+ 1_000_000_000
+        var id = ""
+        client.pointee.requestID.withBytes { id = $0.string }
+        let metadata: [(StaticString, String)] = [
+            ("instance", instanceName(client)?.string ?? "-"), ("reason", sentence), ("request_id", id),
+        ]
+        if isSuspect {
+            GatewayLog.warning("a request was in flight at the deaths of two engines: it is suspect", metadata)
+        } else {
+            GatewayLog.warning("a model server failed a request", metadata)
+        }
     }
 }

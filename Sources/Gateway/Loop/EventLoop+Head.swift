@@ -75,6 +75,7 @@ extension EventLoop {
         case .none: answerHere(client)
         case .json:
             guard ContentKind.of(head, view, headers) == .json else { return refuse(client, .unsupportedMediaType) }
+            client.pointee.scansBody = true
             beginBody(client)
         case .multipart:
             guard ContentKind.of(head, view, headers) == .multipart else {

@@ -33,7 +33,7 @@ extension EventLoop {
         client.pointee.passthrough = keep(parsed)
         client.pointee.exchange.kind = .passthrough
         let kind = ContentKind.of(head, view, headers)
-        client.pointee.narrows = kind == .json && (head.hasBody)
+        client.pointee.scansBody = kind == .json && head.hasBody
         if head.method == .post, table.masterKey == nil, kind != .json, kind != .multipart {
             return refuse(client, .unsupportedMediaType)
         }
@@ -95,7 +95,7 @@ extension EventLoop {
     }
 
     private func narrowingModel(_ client: ClientPointer) -> [UInt8]? {
-        guard client.pointee.narrows, let place = client.pointee.scanner.model else { return nil }
+        guard client.pointee.scansBody, let place = client.pointee.scanner.model else { return nil }
         let start = client.pointee.bodyStart
         let inner = client.pointee.inbound.view.slice(start + place.start + 1, start + place.end - 1)
         return [UInt8](unsafeUninitializedCapacity: inner.count + 4) { buffer, count in
@@ -104,9 +104,9 @@ extension EventLoop {
     }
 
     private func keep(_ path: PassthroughPath) -> Int32 {
-        if let free = passthroughs.firstIndex(where: { $0 == nil }) {
-            passthroughs[free] = path
-            return Int32(free)
+        if let free = freePassthroughs.popLast() {
+            passthroughs[Int(free)] = path
+            return free
         }
         passthroughs.append(path)
         return Int32(passthroughs.count - 1)
@@ -116,6 +116,7 @@ extension EventLoop {
     func releasePassthrough(_ client: ClientPointer) {
         guard client.pointee.passthrough >= 0 else { return }
         passthroughs[Int(client.pointee.passthrough)] = nil
+        freePassthroughs.append(client.pointee.passthrough)
         client.pointee.passthrough = -1
     }
 

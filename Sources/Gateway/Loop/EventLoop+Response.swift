@@ -141,7 +141,8 @@ extension EventLoop {
         client.pointee.held = out
     }
 
-    private func instanceName(_ client: ClientPointer) -> ByteView? {
+    /// The name of the instance that the request is on.
+    func instanceName(_ client: ClientPointer) -> ByteView? {
         for index in 0..<table.runCount where table.runs[index].cell == client.pointee.run {
             return table.runs[index].name
         }

@@ -56,12 +56,14 @@ final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) var headerOwner: UInt64 = 0
     @exclusivity(unchecked) var headerBase = UnsafePointer<UInt8>(bitPattern: 1)!
     @exclusivity(unchecked) var passthroughs: [PassthroughPath?] = []
+    @exclusivity(unchecked) var freePassthroughs: [Int32] = []
     @exclusivity(unchecked) var isAccepting = false
     @exclusivity(unchecked) var acceptAgainAt: UInt64 = 0
     @exclusivity(unchecked) var connectionLimit: Int
     @exclusivity(unchecked) var retireBy: UInt64?
     @exclusivity(unchecked) var retiredAt: UInt64 = 0
     @exclusivity(unchecked) var nextSweep: UInt64 = 0
+    @exclusivity(unchecked) var nextLog: UInt64 = 0
     @exclusivity(unchecked) private var isStopping = false
 
     /// A loop that has not begun to turn.
@@ -195,10 +197,14 @@ final class EventLoop: @unchecked Sendable {
 
     /// Gives back the places of what was closed in this turn.
     private func recycle() {
+        if !closedUpstreams.isEmpty {
+            for upstream in closedUpstreams { upstreams.give(upstream) }
+            closedUpstreams.removeAll(keepingCapacity: true)
+        }
+        counters.pointee.connections.store(clients.count, ordering: .relaxed)
+        guard !closedClients.isEmpty else { return }
         for client in closedClients { clients.give(client) }
         closedClients.removeAll(keepingCapacity: true)
-        for upstream in closedUpstreams { upstreams.give(upstream) }
-        closedUpstreams.removeAll(keepingCapacity: true)
         counters.pointee.connections.store(clients.count, ordering: .relaxed)
         if !isAccepting, acceptAgainAt == 0, retireBy == nil, table != nil, clients.count < connectionLimit {
             startAccepting()

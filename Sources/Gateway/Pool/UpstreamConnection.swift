@@ -44,5 +44,5 @@ struct UpstreamConnection: Slotted {
     init(index: UInt32) { self.index = index }
 
     /// What epoll knows it by.
-    var handle: Handle { Handle(.upstream, index: index, generation: generation) }
+    @inline(__always) var handle: Handle { Handle(.upstream, index: index, generation: generation) }
 }

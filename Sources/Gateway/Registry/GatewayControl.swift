@@ -159,7 +159,6 @@ final class GatewayControl {
         let slowest = ports.map { $0.counters.pointee.table.load(ordering: .acquiring) }.min() ?? 0
         guard slowest >= table.serial else { return }
         applied = table
-        directory.sweep(applied: table.serial)
         send(.applied(table.snapshot.version))
         report()
     }
@@ -168,7 +167,7 @@ final class GatewayControl {
 
     private func report() {
         nextReport = Instant.now().nanoseconds + Self.reportInterval
-        if let applied { directory.sweep(applied: applied.serial) }
+        if let applied { directory.sweep(applied: applied.serial, now: Instant.now().nanoseconds) }
         var report = GatewayReport(applied: applied?.snapshot.version)
         var requests: [RequestKey: UInt64] = [:]
         var counters: [String: UInt64] = [:]

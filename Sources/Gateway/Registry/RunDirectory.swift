@@ -4,7 +4,12 @@ import Synchronization
 /// Every run that has a cell: owned by the control thread, which alone makes and frees them.
 struct RunDirectory {
     private(set) var cells: [InstanceRun: RunPointer] = [:]
+    /// How long a cell that nobody can reach any more is kept, in nanoseconds: a loop that has just counted its last
+    /// request off may still look at it.
+    private static let grace: UInt64 = 1_000_000_000
+
     private let loops: Int
+    private var unreachableSince: [InstanceRun: UInt64] = [:]
 
     /// A directory for a process of `loops` loops.
     init(loops: Int) { self.loops = loops }
@@ -31,11 +36,22 @@ struct RunDirectory {
         }
     }
 
-    /// Gives back the cells that nobody can reach: not in the table that every loop has switched to, nothing in flight.
-    mutating func sweep(applied table: UInt64) {
+    /// Gives back the cells that nobody can reach: not in the table that every loop has switched to, nothing in flight,
+    /// and so for a while.
+    mutating func sweep(applied table: UInt64, now: UInt64) {
         for (run, cell) in cells {
-            guard cell.pointee.table.load(ordering: .acquiring) < table else { continue }
-            guard cell.pointee.inflight.load(ordering: .acquiring) == 0 else { continue }
+            guard cell.pointee.table.load(ordering: .acquiring) < table,
+                cell.pointee.inflight.load(ordering: .acquiring) == 0
+            else {
+                unreachableSince[run] = nil
+                continue
+            }
+            guard let since = unreachableSince[run] else {
+                unreachableSince[run] = now
+                continue
+            }
+            guard now - since > Self.grace else { continue }
+            unreachableSince[run] = nil
             cells[run] = nil
             cell.deinitialize(count: 1)
             cell.deallocate()
@@ -44,7 +60,7 @@ struct RunDirectory {
 
     /// What is reported of each run, in order.
     func reports() -> [RunReport] {
-        cells.keys.sorted().map { run in
+        cells.keys.filter { unreachableSince[$0] == nil }.sorted().map { run in
             let cell = cells[run]!
             var last: UInt64 = 0
             for index in 0..<loops {
