@@ -62,11 +62,21 @@ struct CgroupTree: ProcessTree {
     static func removeBase(of path: String) {
         guard let slash = path.lastIndex(of: "/") else { return }
         let base = path[..<slash]
-        if base.split(separator: "/").last?.hasPrefix("stoker-") == true { rmdir(String(base)) }
+        if base.split(separator: "/").last?.hasPrefix("stoker-") == true { removeFolder(String(base)) }
+    }
+
+    /// The kernel lets go of a cgroup some moments after its last process: tried again for a short while; what stays is
+    /// empty and used again.
+    private static func removeFolder(_ path: String) {
+        for _ in 0..<20 {
+            if rmdir(path) == 0 || errno != EBUSY { return }
+            if SystemFile.text("\(path)/cgroup.events")?.contains("populated 1") == true { return }
+            usleep(20_000)
+        }
     }
 
     private func remove(_ folder: String, depth: Int) {
         if depth < 8 { for name in children(folder) { remove("\(folder)/\(name)", depth: depth + 1) } }
-        rmdir(folder)
+        Self.removeFolder(folder)
     }
 }
