@@ -33,7 +33,7 @@ test-fast: lint test-swift ## Everything but what needs a real vLLM
 
 test-swift: deps
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	$(SWIFT) test --skip-build --no-parallel
 
 test-end-to-end: build
 	$(SWIFT) build $(RELEASE) --product vllm-stand-in

@@ -9,10 +9,15 @@ import Testing
     "The stand-in for vLLM under a real owner", .serialized,
     .enabled(if: StandInBench.standIn != nil, "SKIPPED: build vllm-stand-in, or name it in STOKER_TEST_STANDIN"))
 struct StandInTests {
+    /// The stand-in's own segments of shared memory: other programs' come and go.
+    static func segments() -> Set<String> {
+        Set(SystemFile.names(in: "/dev/shm").filter { $0.hasPrefix("psm_stand_in_") })
+    }
+
     @Test("ready, and gone without a trace", arguments: SpawnerBench.Kind.allCases)
     func life(kind: SpawnerBench.Kind) async throws {
         guard let stand = StandInBench(kind) else { return }
-        let before = Set(SystemFile.names(in: "/dev/shm"))
+        let before = Self.segments()
         await stand.owner.begin(wanted: true)
         #expect(await stand.becomes(.ready))
         let status = await stand.owner.status
@@ -20,7 +25,7 @@ struct StandInTests {
         #expect(status.endpoint == "unix:\(stand.bench.folder.path)/run/i/0.1.sock")
         #expect(stand.sink.states == [.starting, .loading, .warming, .ready])
         #expect(await stand.end() == [])
-        #expect(Set(SystemFile.names(in: "/dev/shm")).subtracting(before) == [])
+        #expect(Self.segments().subtracting(before) == [])
     }
 
     @Test(
@@ -28,7 +33,7 @@ struct StandInTests {
         arguments: SpawnerBench.Kind.allCases)
     func deaths(kind: SpawnerBench.Kind) async throws {
         guard let stand = StandInBench(kind) else { return }
-        let before = Set(SystemFile.names(in: "/dev/shm"))
+        let before = Self.segments()
         await stand.owner.begin(wanted: true)
         for (run, role) in [(UInt64(1), ""), (2, "VLLM::EngineCore"), (3, "VLLM::Worker")] {
             #expect(await stand.becomes(.ready, run: run))
@@ -53,7 +58,7 @@ struct StandInTests {
         #expect(await stand.becomes(.ready, run: 4))
         #expect(await stand.owner.status.restarts == 3)
         #expect(await stand.end() == [])
-        #expect(Set(SystemFile.names(in: "/dev/shm")).subtracting(before) == [])
+        #expect(Self.segments().subtracting(before) == [])
     }
 
     @Test("an engine that is stopped is found idle, and replaced, with evidence")
