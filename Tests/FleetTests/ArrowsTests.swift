@@ -16,7 +16,8 @@ import Testing
             "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix", "Synchronization",
         ],
         "stoker": [
-            "ArgumentParser", "CLinux", "Dispatch", "Fleet", "FoundationEssentials", "Gateway", "Glibc", "Health", "Logging",
+            "ArgumentParser", "CLinux", "Dispatch", "Fleet", "FoundationEssentials", "Gateway", "Glibc", "Health",
+            "Logging",
             "Supervisor", "Synchronization",
         ],
     ]
@@ -38,10 +39,12 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("import Fleet", "Fleet"), ("@testable import Fleet", "Fleet"), ("public import struct Fleet.Instant", "Fleet"),
-        ("@preconcurrency import NIOCore", "NIOCore"), ("// import Fleet", nil), ("let importer = 1", nil),
-    ] as [(Substring, String?)])
+    @Test(
+        arguments: [
+            ("import Fleet", "Fleet"), ("@testable import Fleet", "Fleet"),
+            ("public import struct Fleet.Instant", "Fleet"),
+            ("@preconcurrency import NIOCore", "NIOCore"), ("// import Fleet", nil), ("let importer = 1", nil),
+        ] as [(Substring, String?)])
     func whatAnImportLineNames(line: Substring, module: String?) {
         #expect(Self.importedModule(line) == module)
     }
@@ -50,7 +53,9 @@ import Testing
         // Indented lines are texts in other languages.
         guard line.first != " " else { return nil }
         var words = line.split(separator: " ").map(String.init)
-        while let word = words.first, word.hasPrefix("@") || ["public", "package", "internal", "private"].contains(word) {
+        while let word = words.first,
+            word.hasPrefix("@") || ["public", "package", "internal", "private"].contains(word)
+        {
             words.removeFirst()
         }
         guard words.first == "import", words.count > 1 else { return nil }

@@ -90,7 +90,8 @@ public actor Daemon {
             order: GatewayLaunchOrder(
                 executable: options.executable, listeners: listeners, registryPath: state.directories.registrySocket,
                 loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
-            build: options.version, recordPath: gatewayRecord, launcher: PosixGatewayLauncher(), registry: registry, logger: logger)
+            build: options.version, recordPath: gatewayRecord, launcher: PosixGatewayLauncher(), registry: registry,
+            logger: logger)
         prober = CurlProber(threadName: "stoker-probes")
         var setup = EngineSpawner.Setup(
             directories: state.directories, executable: options.executable,

@@ -51,7 +51,8 @@ public actor GatewayKeeper {
     /// lets the old one's streams end. Throws when a gateway cannot be started at all.
     func start(after predecessor: GatewayPredecessor?) async throws(DaemonFailure) {
         if let record = predecessor?.record {
-            let isFit = record.build == build && record.loops == order.loops && record.listeners == order.listeners.count
+            let isFit =
+                record.build == build && record.loops == order.loops && record.listeners == order.listeners.count
             if isFit, predecessor?.sockets().map(sameSockets) == true {
                 logger.notice("took over the running gateway", metadata: ["pid": "\(record.pid)"])
                 await follow(record.pid)

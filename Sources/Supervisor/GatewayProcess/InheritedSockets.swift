@@ -14,7 +14,11 @@ struct InheritedSockets {
         let count = sd_listen_fds(1)
         if count > 0 {
             for descriptor in 3..<(3 + count) {
-                if let socket = ListeningSocket(inherited: descriptor) { found.append(socket) } else { close(descriptor) }
+                if let socket = ListeningSocket(inherited: descriptor) {
+                    found.append(socket)
+                } else {
+                    close(descriptor)
+                }
             }
         }
         for socket in predecessor?.sockets() ?? [] {

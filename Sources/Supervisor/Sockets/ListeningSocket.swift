@@ -81,7 +81,9 @@ public struct ListeningSocket: Sendable, Hashable {
                     getnameinfo(address, length, &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST) == 0,
                     let port = boundPort(of: descriptor)
                 else { return nil }
-                return .tcp(host: String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self), port: port)
+                return .tcp(
+                    host: String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self),
+                    port: port)
             }
         }
     }
