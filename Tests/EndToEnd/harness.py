@@ -56,16 +56,19 @@ def alive(pid):
     return stat.rsplit(")", 1)[1].split()[0] not in "ZX"
 
 
-def descendants_marked(marker, folder):
-    """Every living process whose environment carries the marker, or whose command line names the folder: a whole
-    tree, whoever its parents are, and the gateway."""
+def started_by(marker, folder, sessions):
+    """Every living process whose environment carries the marker, whose command line names the folder, or which is in
+    one of the sessions: whole trees, whoever their parents are, and the gateway. (A vLLM process that renames itself
+    overwrites its environment, so the marker alone does not find it.)"""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
+                pid = int(entry.name)
                 traces = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
-                if (marker.encode() in traces or str(folder).encode() in traces) and alive(int(entry.name)):
-                    found.append(int(entry.name))
+                is_ours = marker.encode() in traces or str(folder).encode() in traces or os.getsid(pid) in sessions
+                if is_ours and alive(pid):
+                    found.append(pid)
     return sorted(found)
 
 
@@ -133,6 +136,7 @@ class Stoker:
             self.env["NOTIFY_SOCKET"] = self.notify.path
         self.env.update(env or {})
         self.process = None
+        self.sessions = set()
         self._gateway = None
 
     # -- life
@@ -194,7 +198,7 @@ class Stoker:
 
     def processes(self):
         """Everything that this daemon is or has started and that lives."""
-        return descendants_marked(self.marker, self.folder)
+        return started_by(self.marker, self.folder, self.sessions)
 
     def log_text(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -210,7 +214,12 @@ class Stoker:
             return client.request(method, f"http://localhost{path}", **options)
 
     def status(self):
-        return self.admin().json()
+        report = self.admin().json()
+        # A launched head leads a session of its own.
+        self.sessions |= {
+            i["pid"] for p in report["providers"] if p["kind"] == "launched" for i in p["instances"] if i["pid"]
+        }
+        return report
 
     def instance(self, name):
         for provider in self.status()["providers"]:

@@ -50,7 +50,9 @@ extension ConfigurationReading {
     /// for a service named stoker.
     private static func isForeign(_ name: String) -> Bool {
         name == "STOKER_CONFIG" || name == "STOKER_PORT" || name == "STOKER_SERVICE_HOST"
-            || ["STOKER_LOG", "STOKER_TEST_", "STOKER_DEV_", "STOKER_PORT_", "STOKER_SERVICE_PORT"].contains { name.hasPrefix($0) }
+            || ["STOKER_LOG", "STOKER_TEST_", "STOKER_DEV_", "STOKER_PORT_", "STOKER_SERVICE_PORT"].contains {
+                name.hasPrefix($0)
+            }
     }
 
     // MARK: VLLM_[SUFFIX_]{BASE_URL,API_KEY,MODELS}
