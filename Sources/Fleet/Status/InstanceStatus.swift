@@ -59,6 +59,28 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
         case lastFailure = "last_failure"
     }
 
+    /// Every key is always there: what is not known is null.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(id, forKey: .id)
+        try container.encode(run, forKey: .run)
+        try container.encode(state, forKey: .state)
+        try container.encode(since, forKey: .since)
+        try container.encode(reason, forKey: .reason)
+        try container.encode(published, forKey: .published)
+        try container.encode(pid, forKey: .pid)
+        try container.encode(restarts, forKey: .restarts)
+        try container.encode(endpoint, forKey: .endpoint)
+        try container.encode(gpus, forKey: .gpus)
+        try container.encode(models, forKey: .models)
+        try container.encode(inflight, forKey: .inflight)
+        try container.encode(progressPercent, forKey: .progressPercent)
+        try container.encode(phase, forKey: .phase)
+        try container.encode(checks, forKey: .checks)
+        try container.encode(lastFailure, forKey: .lastFailure)
+        try container.encode(load, forKey: .load)
+    }
+
     /// What one witness says.
     public struct Check: Sendable, Hashable, Codable {
         /// The witness.
@@ -123,6 +145,16 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
         private enum CodingKeys: String, CodingKey {
             case at, kind, detail, hint
             case logTail = "log_tail"
+        }
+
+        /// Every key is always there: a hint that there is none of is null.
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(at, forKey: .at)
+            try container.encode(kind, forKey: .kind)
+            try container.encode(detail, forKey: .detail)
+            try container.encode(logTail, forKey: .logTail)
+            try container.encode(hint, forKey: .hint)
         }
     }
 

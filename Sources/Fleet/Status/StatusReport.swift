@@ -68,6 +68,16 @@ public struct GatewayStatus: Sendable, Hashable, Codable {
         case pid, inflight, restarts, listen
         case requestsTotal = "requests_total"
     }
+
+    /// Every key is always there: a pid that there is none of is null.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(pid, forKey: .pid)
+        try container.encode(inflight, forKey: .inflight)
+        try container.encode(requestsTotal, forKey: .requestsTotal)
+        try container.encode(restarts, forKey: .restarts)
+        try container.encode(listen, forKey: .listen)
+    }
 }
 
 /// A provider in ``StatusReport``.
