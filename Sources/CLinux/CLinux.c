@@ -1,8 +1,13 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -41,3 +46,85 @@ int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength) {
     return memmem(haystack, length, needle, needleLength);
 }
+
+int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, from);
+}
+
+static int signal_pipe_write = -1;
+
+static void write_signal(int number) {
+    int saved = errno;
+    unsigned char byte = (unsigned char)number;
+    // A full pipe holds 65,536 signals that nobody has read yet: one more says nothing new.
+    ssize_t written = write(signal_pipe_write, &byte, 1);
+    (void)written;
+    errno = saved;
+}
+
+int stoker_signal_pipe(const int *signals, int count) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    signal_pipe_write = ends[1];
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = write_signal;
+    action.sa_flags = SA_RESTART;
+    for (int index = 0; index < count; index++) {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, signals[index]);
+        if (sigaction(signals[index], &action, NULL) < 0) return -1;
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
+    }
+    return ends[0];
+}
+
+int stoker_connect(int fd, const void *address, socklen_t length) {
+    return connect(fd, (const struct sockaddr *)address, length);
+}
+
+void stoker_nodelay(int fd) {
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+int stoker_socket_error(int fd) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) return errno;
+    return error;
+}
+
+socklen_t stoker_numeric_address(const char *text, uint16_t port, void *address) {
+    struct sockaddr_in *four = address;
+    memset(address, 0, sizeof(struct sockaddr_in6));
+    if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        return sizeof *four;
+    }
+    struct sockaddr_in6 *six = address;
+    if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(port);
+        return sizeof *six;
+    }
+    return 0;
+}
+
+void stoker_random(void *bytes, size_t length) {
+    unsigned char *at = bytes;
+    while (length > 0) {
+        ssize_t got = getrandom(at, length, 0);
+        if (got < 0) {
+            if (errno == EINTR) continue;
+            return;
+        }
+        at += got;
+        length -= (size_t)got;
+    }
+}
+
+int stoker_pidfd_getfd(int pidfd, int fd) { return (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0); }

@@ -3,6 +3,7 @@
 #pragma once
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -28,11 +29,31 @@ int stoker_pidfd_reap(int pidfd, int *code, int *status);
 int stoker_memfd(const char *name);
 /// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
 int stoker_accept(int listener);
+/// What SO_PEERCRED gives: struct ucred, which the C library shows only with _GNU_SOURCE.
+typedef struct {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+} stoker_peer_t;
 /// Peer credentials of a Unix socket (SO_PEERCRED): 0, or -1 and errno.
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 /// memmem(3): the first place of needle in haystack, or NULL.
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength);
-
+/// posix_spawn_file_actions_addclosefrom_np (glibc 2.34): the child closes every descriptor from this one on.
+int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from);
+/// Installs a handler for each of the signals that writes its number, one byte, into a pipe; returns the pipe's reading
+/// end, or -1 and errno. Works whatever thread a signal reaches and whatever dispositions were inherited. Call once.
+int stoker_signal_pipe(const int *signals, int count);
+/// connect(2) to a Unix or internet address: 0, or -1 and errno.
+int stoker_connect(int fd, const void *address, socklen_t length);
+/// Sets TCP_NODELAY; a failure (a Unix socket) does not matter.
+void stoker_nodelay(int fd);
+/// The pending error of a socket (SO_ERROR), 0 when there is none.
+int stoker_socket_error(int fd);
+/// Fills `address` (128 bytes) from a numeric IPv4 or IPv6 address and a port in host order; its length, or 0 when it is none.
+socklen_t stoker_numeric_address(const char *text, uint16_t port, void *address);
+/// Fills `bytes` from getrandom(2).
+void stoker_random(void *bytes, size_t length);
 /// The trampoline between the supervisor and an engine, run as `stoker __launch CGROUP LOG NOFILE OOM -- COMMAND…`
 /// before any runtime is used; `-` leaves a setting as it is. Joins the cgroup (a cgroup.procs path), makes a session, sets the
 /// soft limit of open files and oom_score_adj, empties signal mask and dispositions, takes /dev/null as input and
@@ -54,6 +75,8 @@ int stoker_free_port(void);
 int stoker_become_subreaper(void);
 /// Whether a file has this extended attribute with a value that begins with `first`.
 int stoker_attribute_begins(const char *path, const char *name, char first);
+/// pidfd_getfd(2): a copy, close-on-exec, of another process's descriptor; -1 and errno.
+int stoker_pidfd_getfd(int pidfd, int fd);
 
 /// Opens NVML at run time by its library's name: 0, -1 where there is none, -2 where it is no NVML, -3 where it does not
 /// work (no driver). Once a process; the other nvml functions only after a 0.

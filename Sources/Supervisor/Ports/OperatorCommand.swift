@@ -43,8 +43,8 @@ public protocol DaemonControl: Sendable {
     func act(_ command: OperatorCommand, on name: String) async throws(ControlFailure)
     /// The path of an instance's log of this or the previous run; nil when there is none.
     func logPath(of instance: String, previous: Bool) async throws(ControlFailure) -> String?
-    /// Adds or replaces an attached instance at run time; kept in the state directory.
-    func attach(name: String, baseURL: String, apiKey: Secret?) async throws(ControlFailure)
+    /// Adds or replaces an attached instance at run time; kept in the state directory, its key by path.
+    func attach(name: String, baseURL: String, apiKeyFile: String?) async throws(ControlFailure)
     /// Removes one that was added at run time.
     func detach(name: String) async throws(ControlFailure)
     /// Makes a plan of what the configuration file would change, and applies it unless only the plan is wanted.

@@ -1,0 +1,42 @@
+extension ConfigurationReading {
+    /// Puts the configuration together. It is only to be used when no problem is an error.
+    mutating func build() -> Configuration {
+        var result = Configuration()
+        addresses("listen", to: &result.listen)
+        addresses("admin.listen", to: &result.admin.listen)
+        result.admin.tokenFile = path("admin.token_file") ?? credentialFile("admin_token")
+        result.masterKey = secret("master_key", credential: "master_key")
+        boolean("allow_unauthenticated", to: &result.allowUnauthenticated)
+        choice("mode", to: &result.mode)
+        choice("ready_when", to: &result.readyWhen)
+
+        duration("health.interval", to: &result.health.interval)
+        duration("health.timeout", to: &result.health.timeout)
+        integer("health.unhealthy_after", to: &result.health.unhealthyAfter)
+        integer("health.healthy_after", to: &result.health.healthyAfter)
+        duration("health.hang_after", to: &result.health.hangAfter)
+        choice("health.canary", to: &result.health.canary)
+
+        size("limits.body", to: &result.limits.body)
+        size("limits.body_memory", to: &result.limits.bodyMemory)
+        size("limits.header", to: &result.limits.header)
+        integer("limits.streams_per_instance", to: &result.limits.streamsPerInstance)
+        integer("limits.queue", to: &result.limits.queue)
+        duration("limits.queue_timeout", to: &result.limits.queueTimeout)
+
+        duration("timeouts.connect", to: &result.timeouts.connect)
+        duration("timeouts.first_byte", to: &result.timeouts.firstByte)
+        duration("timeouts.stream_idle", to: &result.timeouts.streamIdle)
+        duration("timeouts.slow_reader", to: &result.timeouts.slowReader)
+
+        choice("routing.policy", to: &result.routing.policy)
+        integer("gateway.loops", to: &result.gateway.loops)
+        duration("gateway.drain", to: &result.gateway.drain)
+
+        for name in providers.keys.sorted() {
+            if let provider = provider(name, mode: result.mode) { result.providers.append(provider) }
+        }
+        check(result)
+        return result
+    }
+}

@@ -1,0 +1,114 @@
+/// The life of one request behind its head: what has been tried, what the client has seen, and so what may happen
+/// when something goes wrong. Pure: the loop tells it events and does what it says.
+///
+/// A request moves to another try only while no byte of a response has reached the client.
+struct Exchange: Equatable {
+    /// What kind of request it is, as far as trying again goes.
+    enum Kind: UInt8 {
+        /// Chosen by model: may be tried once on another instance.
+        case routed
+        /// Passed through: tried again only if nothing was sent, or on a stale connection.
+        case passthrough
+        /// Asks each instance in turn until one knows the id.
+        case inquiry
+    }
+
+    /// Why an answer may be tried again.
+    enum Reason: UInt8 {
+        case refused, timedOut, lost, busy, engineDead, unpublished, aborted, firstEventError, notFound
+    }
+
+    /// What happened.
+    enum Event: Equatable {
+        /// The connection could not be made.
+        case connectFailed(timedOut: Bool)
+        /// The connection ended before the first body byte. `anyByte`: some byte of the response had come.
+        case lost(anyByte: Bool)
+        /// A whole or partial answer that need not be the last word.
+        case answer(Reason)
+        /// What was held is about to leave.
+        case commit
+        /// The connection ended in the middle of the body that the client is already reading.
+        case lostAfterCommit
+        /// The other try was not to be had: no other instance, or no budget.
+        case refusedRetry(Reason)
+    }
+
+    /// What to do.
+    enum Action: Equatable {
+        /// Again on a fresh connection to the same instance.
+        case retryFresh
+        /// Again on another instance; `exempt` ones need no budget.
+        case retryElsewhere(Reason, exempt: Bool)
+        /// Give the client what the server said.
+        case passOn
+        /// Answer with an error of our own.
+        case fail(ErrorCode)
+        /// End the stream with the dialect's error event, or cut.
+        case endStream
+        /// Nothing.
+        case proceed
+    }
+
+    /// What kind of request.
+    var kind = Kind.routed
+    /// Whether the present connection had served before.
+    var isReused = false
+    /// Whether any byte of the request has left on the present connection.
+    var hasSent = false
+    /// Whether the client has seen a byte.
+    private(set) var isCommitted = false
+    /// Whether the one other try on a fresh connection has been used.
+    private(set) var hasRetriedFresh = false
+    /// Whether the one other instance has been used.
+    private(set) var hasRetriedElsewhere = false
+
+    /// A request that nothing has happened to.
+    init() {}
+
+    /// Decides.
+    mutating func handle(_ event: Event) -> Action {
+        if isCommitted { return event == .lostAfterCommit ? .endStream : .proceed }
+        switch event {
+        case .commit:
+            isCommitted = true
+            return .proceed
+        case .lostAfterCommit: return .endStream
+        case .connectFailed(let timedOut):
+            return elsewhere(timedOut ? .timedOut : .refused)
+        case .lost(let anyByte):
+            // A kept connection that the server closed meanwhile says nothing about the server.
+            if isReused, !anyByte, !hasRetriedFresh {
+                hasRetriedFresh = true
+                return .retryFresh
+            }
+            if kind == .passthrough, hasSent { return .fail(.upstreamLost) }
+            return elsewhere(.lost)
+        case .answer(let reason):
+            if kind == .inquiry, reason == .notFound { return .retryElsewhere(reason, exempt: true) }
+            if kind != .routed || hasRetriedElsewhere { return .passOn }
+            return elsewhere(reason)
+        case .refusedRetry(let reason): return final(reason)
+        }
+    }
+
+    private mutating func elsewhere(_ reason: Reason) -> Action {
+        guard !hasRetriedElsewhere else { return final(reason) }
+        hasRetriedElsewhere = true
+        let exempt: Bool
+        switch reason {
+        case .refused, .lost, .engineDead, .unpublished, .notFound: exempt = true
+        case .timedOut, .busy, .aborted, .firstEventError: exempt = false
+        }
+        return .retryElsewhere(reason, exempt: exempt)
+    }
+
+    private func final(_ reason: Reason) -> Action {
+        switch reason {
+        case .refused: return .fail(.modelUnavailable)
+        case .timedOut: return .fail(.upstreamTimeout)
+        case .lost: return .fail(.upstreamLost)
+        default: return .passOn
+        }
+    }
+}

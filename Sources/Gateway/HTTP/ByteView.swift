@@ -1,0 +1,133 @@
+import CLinux
+
+/// Some bytes in memory that somebody else owns, valid as long as the call that was given them.
+///
+/// The one read-only window that parsers look through: every index is checked in debug builds.
+struct ByteView {
+    /// The first byte.
+    let base: UnsafePointer<UInt8>
+    /// How many bytes.
+    let count: Int
+
+    /// A window of `count` bytes from `base`.
+    @inline(__always) init(_ base: UnsafePointer<UInt8>, _ count: Int) {
+        self.base = base
+        self.count = count
+    }
+
+    /// A literal's bytes.
+    @inline(__always) init(_ text: StaticString) {
+        base = text.utf8Start
+        count = text.utf8CodeUnitCount
+    }
+
+    /// Whether there is nothing in it.
+    @inline(__always) var isEmpty: Bool { count == 0 }
+
+    /// The byte at an index.
+    @inline(__always) subscript(index: Int) -> UInt8 {
+        assert(index >= 0 && index < count)
+        return base[index]
+    }
+
+    /// The bytes from one index up to, not including, another.
+    @inline(__always) func slice(_ from: Int, _ to: Int) -> ByteView {
+        assert(from >= 0 && from <= to && to <= count)
+        return ByteView(base + from, to - from)
+    }
+
+    /// The bytes from an index on.
+    @inline(__always) func dropping(_ from: Int) -> ByteView { slice(from, count) }
+
+    /// Whether both hold the same bytes.
+    @inline(__always) func equals(_ other: ByteView) -> Bool {
+        count == other.count && memcmp(base, other.base, count) == 0
+    }
+
+    /// Whether it holds exactly the literal.
+    @inline(__always) func equals(_ text: StaticString) -> Bool { equals(ByteView(text)) }
+
+    /// Whether it begins with the literal.
+    @inline(__always) func hasPrefix(_ text: StaticString) -> Bool {
+        count >= text.utf8CodeUnitCount && memcmp(base, text.utf8Start, text.utf8CodeUnitCount) == 0
+    }
+
+    /// Whether it holds the literal in any case. The literal is made of lower-case letters, digits and what has the
+    /// bit of lower case anyway, such as a hyphen; and it is no control character that could become one by that bit.
+    @inline(__always) func equalsIgnoringCase(_ lower: StaticString) -> Bool {
+        let length = lower.utf8CodeUnitCount
+        guard count == length else { return false }
+        let text = lower.utf8Start
+        if length >= 8 {
+            // Whole words, the last of them overlapping the one before.
+            var index = 0
+            while true {
+                let mine = UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
+                let other = UnsafeRawPointer(text + index).loadUnaligned(as: UInt64.self)
+                guard mine | 0x2020_2020_2020_2020 == other | 0x2020_2020_2020_2020 else { return false }
+                if index == length &- 8 { return true }
+                index = min(index &+ 8, length &- 8)
+            }
+        }
+        for index in 0..<length where base[index] | 0x20 != text[index] | 0x20 { return false }
+        return true
+    }
+
+    /// Whether both hold the same bytes when letters' case does not count.
+    func equalsIgnoringCase(_ other: ByteView) -> Bool {
+        guard count == other.count else { return false }
+        for index in 0..<count where ASCII.lowered(base[index]) != ASCII.lowered(other.base[index]) { return false }
+        return true
+    }
+
+    /// The first place of a byte, or nil.
+    @inline(__always) func firstIndex(of byte: UInt8, from: Int = 0) -> Int? {
+        assert(from >= 0 && from <= count)
+        guard let found = memchr(base + from, Int32(byte), count - from) else { return nil }
+        return UnsafeRawPointer(found) - UnsafeRawPointer(base)
+    }
+
+    /// Whether the literal occurs anywhere.
+    @inline(__always) func contains(_ text: StaticString) -> Bool { firstIndex(of: text) != nil }
+
+    /// The first place of a literal, or nil.
+    @inline(__always) func firstIndex(of text: StaticString, from: Int = 0) -> Int? {
+        assert(from >= 0 && from <= count)
+        guard let found = stoker_memmem(base + from, count - from, text.utf8Start, text.utf8CodeUnitCount)
+        else { return nil }
+        return found - UnsafeRawPointer(base)
+    }
+
+    /// The bytes without spaces and tabs around them.
+    @inline(__always) func trimmed() -> ByteView {
+        var from = 0
+        var to = count
+        while from < to, base[from] == 0x20 || base[from] == 0x09 { from += 1 }
+        while to > from, base[to - 1] == 0x20 || base[to - 1] == 0x09 { to -= 1 }
+        return slice(from, to)
+    }
+
+    /// A copy as an array.
+    var array: [UInt8] { Array(UnsafeBufferPointer(start: base, count: count)) }
+
+    /// A copy as text, broken UTF-8 repaired.
+    var string: String { String(decoding: UnsafeBufferPointer(start: base, count: count), as: UTF8.self) }
+
+    /// A hash of the bytes (FNV-1a over words, finished by a multiplication): for tables of our own making only.
+    @inline(__always) var hash: UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(truncatingIfNeeded: count)
+        var index = 0
+        while index &+ 8 <= count {
+            let word = UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
+            hash = (hash ^ word) &* 0x9e37_79b9_7f4a_7c15
+            hash ^= hash &>> 32
+            index &+= 8
+        }
+        while index < count {
+            hash = (hash ^ UInt64(base[index])) &* 0x0000_0100_0000_01b3
+            index &+= 1
+        }
+        hash = (hash ^ (hash &>> 29)) &* 0xbf58_476d_1ce4_e5b9
+        return hash ^ (hash &>> 32)
+    }
+}

@@ -1,0 +1,184 @@
+/// Where a client's connection is in its request.
+enum ClientPhase: UInt8 {
+    /// Not in use.
+    case free
+    /// Reading a head, or idle between requests. Next: body, dispatch, flushing, head.
+    case head
+    /// Reading a body. Next: dispatch, flushing.
+    case body
+    /// Connecting to a server, or sending it the request. Next: awaiting, flushing.
+    case dispatch
+    /// The server's head has not come yet. Next: held, relaying, dispatch (another try), flushing.
+    case awaiting
+    /// Head and first bytes are here and held. Next: relaying, dispatch (another try), flushing.
+    case held
+    /// Bytes leave as they come. Next: flushing, head.
+    case relaying
+    /// The response is whole and waits for the client to take it. Next: head, lingering.
+    case flushing
+    /// The response is out and the connection half closed; what the client still sends is thrown away. Next: free.
+    case lingering
+}
+
+/// A client's connection and the request on it: plain memory in a ``Slab``, a few hundred bytes, nothing counted.
+struct ClientConnection: Slotted {
+    let index: UInt32
+    var generation: UInt32 = 1
+    var nextFree: UInt32 = .max
+
+    var socket = Socket()
+    var phase = ClientPhase.free
+    /// Whether bytes may wait in the socket that were not read (edge-triggered: nobody will say it twice).
+    var isReadable = false
+    /// Whether the client has finished sending, which here means that it is gone.
+    var isFinished = false
+    /// Whether ``EventLoop`` is working through this connection's bytes.
+    var isProcessing = false
+    /// Whether it waits for another go at the end of the turn.
+    var isDeferred = false
+    /// Whether it came over a Unix socket.
+    var isUnix = false
+    /// Whether it waits for body memory.
+    var isPaused = false
+
+    /// What the client sent: the head, the body, and perhaps the beginning of the next request.
+    var inbound = Buffer()
+    /// What waits for the client to take it.
+    var outbound = Buffer()
+
+    // The request.
+    var requestID = RequestID()
+    /// Whether an empty line in front of the head has been passed over.
+    var hasSkippedLine = false
+    var head = RequestHead()
+    var route = Route.unknown
+    var dialect = Dialect.openAI
+    /// Where the body starts in ``inbound``.
+    var bodyStart = 0
+    /// The body's length as far as it has come.
+    var bodyLength = 0
+    /// Bytes of ``inbound`` that belong to this request: the rest is the next one's.
+    var requestLength = 0
+    var framing = ChunkFraming()
+    var scanner = ModelScanner()
+    /// Where a multipart body's model lies.
+    var multipartModel: ModelScanner.Place?
+    /// Body memory taken from the process's.
+    var reserved = 0
+    /// Whether the connection ends after this response.
+    var closes = false
+    /// What is passed through and to whom; an index into the loop's table of such requests, or -1.
+    var passthrough: Int32 = -1
+    /// Whether the body is looked into as JSON: always where the model decides, in passthrough where it is JSON.
+    var scansBody = false
+    /// Whether the request counts as active.
+    var isActive = false
+    /// Whether the first bytes of the next request have come.
+    var hasBegun = false
+
+    // The exchange.
+    var exchange = Exchange()
+    /// The run that the request is leased to; nil without a lease.
+    var run: RunPointer?
+    /// What was tried before, not to be chosen again.
+    var triedRun: RunPointer?
+    /// How many instances an inquiry has asked.
+    var asked: Int32 = 0
+    /// The number that measurements know the provider by; 0 for none.
+    var providerNumber: UInt16 = 0
+    var upstream: UnsafeMutablePointer<UpstreamConnection>?
+    /// The head for the server, and behind it the model that replaces the body's.
+    var upstreamHead = Buffer()
+    var upstreamHeadLength = 0
+    /// Where the body's own model lies; equal when it stays.
+    var modelStart = 0
+    var modelEnd = 0
+    /// Bytes of the request that have been written.
+    var sent = 0
+
+    // The response.
+    var status = 0
+    var bodyEnd = BodyEnd.none
+    /// What is left of a body with a Content-Length.
+    var responseLeft = 0
+    var isEventStream = false
+    /// The last two bytes of an unframed stream.
+    var lastBytes: UInt16 = 0x0a0a
+    var upstreamCloses = false
+    /// The head for the client, and behind it what is held of the body.
+    var held = Buffer()
+    var heldHeadLength = 0
+    /// The payload that is held, decoded: what is judged.
+    var peek = Buffer()
+    /// Whether a body byte has come.
+    var hasBodyByte = false
+    /// The newest `sequence_number` of a Responses stream.
+    var sequence = 0
+    /// The id of a response that passed; empty until seen.
+    var responseID = ResponseID()
+
+    // Deadlines.
+    var deadline = UInt64.max
+    var wheelTick: UInt64 = 0
+    var wheelNext: UnsafeMutablePointer<ClientConnection>?
+    var wheelPrevious: UnsafeMutablePointer<ClientConnection>?
+
+    init(index: UInt32) { self.index = index }
+
+    /// What epoll knows it by.
+    @inline(__always) var handle: Handle { Handle(.client, index: index, generation: generation) }
+
+    /// Whether a server is working for it.
+    @inline(__always) var isInFlight: Bool {
+        switch phase {
+        case .dispatch, .awaiting, .held, .relaying: return true
+        default: return false
+        }
+    }
+
+    /// Forgets the request, keeps the connection.
+    @inline(__always) mutating func forgetRequest() {
+        scansBody = false
+        passthrough = -1
+        exchange = Exchange()
+        triedRun = nil
+        asked = 0
+        providerNumber = 0
+        sent = 0
+        status = 0
+        hasBodyByte = false
+        hasBegun = false
+        isEventStream = false
+        lastBytes = 0x0a0a
+        multipartModel = nil
+        bodyLength = 0
+        modelStart = 0
+        modelEnd = 0
+        sequence = 0
+        responseID = ResponseID()
+    }
+}
+
+/// The beginning of a Responses id, kept in place: vLLM's are `resp_` and 32 hexadecimal digits.
+struct ResponseID: Equatable {
+    /// The most bytes kept.
+    static let capacity = 64
+    private var words: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
+    private(set) var count = 0
+
+    /// No id.
+    init() {}
+
+    /// The id in these bytes, cut to ``capacity``.
+    init(_ view: ByteView) {
+        count = min(view.count, Self.capacity)
+        withUnsafeMutableBytes(of: &words) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: view.base, count: count))
+        }
+    }
+
+    /// The id's bytes.
+    var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0.prefix(count)) } }
+
+    static func == (left: ResponseID, right: ResponseID) -> Bool { left.bytes == right.bytes }
+}

@@ -1,0 +1,54 @@
+import CLinux
+import Glibc
+import Synchronization
+
+extension EventLoop {
+    /// Takes what waits at a listening socket, a few at a time: other loops want their share.
+    func accept(_ listener: GatewayOptions.Listener) {
+        for _ in 0..<16 {
+            guard isAccepting else { return }
+            let descriptor = stoker_accept(listener.descriptor)
+            if descriptor < 0 {
+                switch errno {
+                case EINTR, ECONNABORTED: continue
+                case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                    stopAccepting()
+                    acceptAgainAt = now &+ 100_000_000
+                    nextSweep = min(nextSweep, acceptAgainAt)
+                    return
+                default: return
+                }
+            }
+            guard let client = clients.take() else {
+                _ = close(descriptor)
+                return
+            }
+            if !listener.name.hasPrefix("unix:") { stoker_nodelay(descriptor) }
+            client.pointee.socket = Socket(descriptor: descriptor)
+            client.pointee.phase = .head
+            client.pointee.isUnix = listener.name.hasPrefix("unix:")
+            guard poller.add(descriptor, client.pointee.handle) else {
+                closeClient(client)
+                return
+            }
+            wheel.set(client, now &+ Patience.idle)
+            if clients.count >= connectionLimit { stopAccepting() }
+        }
+    }
+
+    /// Listens.
+    func startAccepting() {
+        guard !isAccepting else { return }
+        isAccepting = true
+        for (index, listener) in listeners.enumerated() {
+            poller.addListener(listener.descriptor, Handle(.listener, index: UInt32(index), generation: 0))
+        }
+    }
+
+    /// Leaves new connections to others, or in the queue.
+    func stopAccepting() {
+        guard isAccepting else { return }
+        isAccepting = false
+        for listener in listeners { poller.remove(listener.descriptor) }
+    }
+}

@@ -1,0 +1,92 @@
+import Glibc
+import Synchronization
+
+extension EventLoop {
+    /// Does what the exchange has decided.
+    func perform(_ client: ClientPointer, _ action: Exchange.Action, _ failure: RunFailure) {
+        switch action {
+        case .proceed: break
+        case .passOn: commit(client)
+        case .endStream: upstreamLost(client)
+        case .fail(let code): failExchange(client, code, failure)
+        case .retryFresh: retryFresh(client)
+        case .retryElsewhere(let reason, let exempt): retryElsewhere(client, reason, exempt, failure)
+        }
+    }
+
+    /// Notes a failure of the run that the request is on.
+    private func noteFailure(_ client: ClientPointer, _ failure: RunFailure) {
+        guard failure != .none, let run = client.pointee.run else { return }
+        _ = run.pointee.failures.wrappingAdd(1, ordering: .relaxed)
+        run.pointee.lastFailure.store(failure.rawValue, ordering: .relaxed)
+    }
+
+    /// The same instance again, on a new connection.
+    private func retryFresh(_ client: ClientPointer) {
+        if let upstream = client.pointee.upstream { closeUpstream(upstream) }
+        let run = (0..<table.runCount).first { table.runs[$0].cell == client.pointee.run }
+        guard let run else {
+            // A newer table has dropped the run in the meantime.
+            return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .refused)
+        }
+        LoopCounters.add(counters.pointee.retries)
+        connect(client, run, fresh: true)
+    }
+
+    /// Another instance, if there is one and the budget allows it.
+    private func retryElsewhere(
+        _ client: ClientPointer, _ reason: Exchange.Reason, _ exempt: Bool, _ failure: RunFailure
+    ) {
+        let failed = client.pointee.run
+        client.pointee.triedRun = failed
+        let choice = alternative(client)
+        guard case .run(let run) = choice, exempt || shared.budget.withdraw(second: now / 1_000_000_000) else {
+            if client.pointee.exchange.kind == .inquiry, reason == .notFound {
+                return failExchange(client, .responseNotFound, .none)
+            }
+            return perform(client, client.pointee.exchange.handle(.refusedRetry(reason)), failure)
+        }
+        noteFailure(client, reason == .notFound || reason == .busy ? .none : failure)
+        if let upstream = client.pointee.upstream { closeUpstream(upstream) }
+        releaseLease(client)
+        pool.give(&client.pointee.held)
+        pool.give(&client.pointee.peek)
+        LoopCounters.add(counters.pointee.retries)
+        lease(client, run)
+        connect(client, run, fresh: false)
+    }
+
+    /// Gives the exchange up with an error of our own; only while nothing of a response has left.
+    func failExchange(
+        _ client: ClientPointer, _ code: ErrorCode, _ failure: RunFailure, _ message: StaticString? = nil
+    ) {
+        noteFailure(client, failure)
+        logFailure(client, failure)
+        if let upstream = client.pointee.upstream { closeUpstream(upstream) }
+        releaseLease(client)
+        releasePassthrough(client)
+        pool.give(&client.pointee.held)
+        pool.give(&client.pointee.peek)
+        pool.give(&client.pointee.upstreamHead)
+        refuse(client, code, message)
+    }
+
+    /// Says in the log what a client is only told in general: at most one line a second and loop, but for a request
+    /// that was in flight at two deaths, which may be what kills the engines.
+    private func logFailure(_ client: ClientPointer, _ failure: RunFailure) {
+        guard let sentence = failure.sentence else { return }
+        let isSuspect = client.pointee.exchange.hasRetriedElsewhere && (failure == .lost || failure == .engineDead)
+        guard isSuspect || now >= nextLog else { return }
+        nextLog = now &+ 1_000_000_000
+        var id = ""
+        client.pointee.requestID.withBytes { id = $0.string }
+        let metadata: [(StaticString, String)] = [
+            ("instance", instanceName(client)?.string ?? "-"), ("reason", sentence), ("request_id", id),
+        ]
+        if isSuspect {
+            GatewayLog.warning("a request was in flight at the deaths of two engines: it is suspect", metadata)
+        } else {
+            GatewayLog.warning("a model server failed a request", metadata)
+        }
+    }
+}

@@ -1,0 +1,267 @@
+import Glibc
+import Synchronization
+
+extension EventLoop {
+    /// Reads what a server has sent, as long as its client takes it.
+    func readUpstream(_ upstream: UpstreamPointer) {
+        guard let client = upstream.pointee.client else { return }
+        for _ in 0..<16 {
+            // Backpressure: what the client does not take is not read.
+            guard client.pointee.outbound.isEmpty || client.pointee.phase != .relaying else { return }
+            switch upstream.pointee.socket.read(into: chunk, Self.readSize) {
+            case .bytes(let count):
+                if count < Self.readSize, !upstream.pointee.isFinished { upstream.pointee.isReadable = false }
+                received(client, upstream, ByteView(UnsafePointer(chunk), count))
+            case .wouldBlock:
+                upstream.pointee.isReadable = false
+                return
+            case .ended: return upstreamEnded(client, upstream, isClean: true)
+            case .failed: return upstreamEnded(client, upstream, isClean: false)
+            }
+            guard upstream.pointee.client == client, upstream.pointee.phase == .busy, upstream.pointee.isReadable
+            else { return }
+        }
+        guard !upstream.pointee.isDeferred else { return }
+        upstream.pointee.isDeferred = true
+        deferred.append(upstream.pointee.handle)
+    }
+
+    /// Bytes of a response.
+    @inline(__always) private func received(_ client: ClientPointer, _ upstream: UpstreamPointer, _ view: ByteView) {
+        switch client.pointee.phase {
+        case .relaying: relay(client, view)
+        case .held: hold(client, view)
+        case .awaiting, .dispatch: receivedHead(client, upstream, view)
+        default: closeUpstream(upstream)
+        }
+    }
+
+    /// Bytes of a head, or the first ones of it.
+    private func receivedHead(_ client: ClientPointer, _ upstream: UpstreamPointer, _ view: ByteView) {
+        var view = view
+        let gathers = !upstream.pointee.partial.isEmpty
+        if gathers {
+            pool.append(view, to: &upstream.pointee.partial)
+            view = upstream.pointee.partial.view
+        }
+        headerOwner = 0
+        while true {
+            switch ResponseHeadParser.parse(view, into: headers, toHead: client.pointee.head.method == .head) {
+            case .incomplete:
+                if !gathers { return pool.append(view, to: &upstream.pointee.partial) }
+                upstream.pointee.partial.drop(upstream.pointee.partial.count - view.count)
+                return
+            case .bad: return failExchange(client, .upstreamError, .nonsense)
+            case .complete(let head) where head.status == 101:
+                return failExchange(client, .upstreamError, .nonsense)
+            case .complete(let head) where head.status < 200:
+                view = view.dropping(head.length)
+                if view.isEmpty { return upstream.pointee.partial.clear() }
+            case .complete(let head):
+                var partial = upstream.pointee.partial
+                upstream.pointee.partial = Buffer()
+                begin(client, head, view)
+                let rest = view.dropping(head.length)
+                if !rest.isEmpty, client.pointee.upstream == upstream {
+                    switch client.pointee.phase {
+                    case .held: hold(client, rest)
+                    case .relaying: relay(client, rest)
+                    default: break
+                    }
+                }
+                pool.give(&partial)
+                return
+            }
+        }
+    }
+
+    /// The server's head is here: builds the client's, and decides whether to hold it.
+    private func begin(_ client: ClientPointer, _ head: ResponseHead, _ view: ByteView) {
+        client.pointee.status = head.status
+        client.pointee.bodyEnd = head.bodyEnd
+        client.pointee.responseLeft = max(0, head.contentLength)
+        client.pointee.isEventStream = head.isEventStream
+        // A server that answers before it has the whole request will not take another on this connection.
+        client.pointee.upstreamCloses =
+            client.pointee.upstreamCloses || head.closes || client.pointee.phase == .dispatch
+        client.pointee.framing = ChunkFraming()
+        client.pointee.hasBodyByte = false
+        noteByte(client)
+        if head.status == 401 || head.status == 403 { return failExchange(client, .upstreamAuth, .rejectedKey) }
+        writeClientHead(client, head, view)
+        client.pointee.phase = .held
+        if head.bodyEnd == .none { return judgeWithoutBody(client) }
+        switch client.pointee.exchange.kind {
+        case .passthrough: commit(client)
+        case .inquiry:
+            if head.status == 404 {
+                perform(client, client.pointee.exchange.handle(.answer(.notFound)), .none)
+            } else {
+                commit(client)
+            }
+        case .routed: break
+        }
+    }
+
+    private func judgeWithoutBody(_ client: ClientPointer) {
+        if client.pointee.exchange.kind == .routed, client.pointee.status >= 500 {
+            return perform(client, verdictOnServerError(client, ByteView("")), .none)
+        }
+        commit(client)
+    }
+
+    /// The head for the client: the server's own fields as they came, but for those that stop here.
+    private func writeClientHead(_ client: ClientPointer, _ head: ResponseHead, _ view: ByteView) {
+        let isOld = client.pointee.head.isVersion10
+        if head.bodyEnd == .close { client.pointee.closes = true }
+        if retireBy != nil { client.pointee.closes = true }
+        pool.give(&client.pointee.held)
+        var out = pool.take(max(head.length + 512, BufferPool.sizes.middle))
+        out.append(ByteView("HTTP/1.1 "))
+        out.append(view.slice(9, head.fieldsStart))
+        var from = -1
+        var hasRetryAfter = false
+        for position in 0..<head.fieldCount {
+            let field = headers[position]
+            if field.name == .retryAfter { hasRetryAfter = true }
+            let stops = field.name.stopsFromServer || field.named
+            if stops {
+                if from >= 0 { out.append(view.slice(from, Int(field.nameStart))) }
+                from = -1
+            } else if from < 0 {
+                from = Int(field.nameStart)
+            }
+        }
+        if from >= 0 { out.append(view.slice(from, head.length - 2)) }
+        if head.bodyEnd == .chunked, !isOld { out.append(ByteView("transfer-encoding: chunked\r\n")) }
+        if head.status == 503 || head.status == 429, !hasRetryAfter { out.append(ByteView("retry-after: 1\r\n")) }
+        appendIDs(client, instanceName(client), to: &out)
+        out.append(ByteView("\r\n"))
+        client.pointee.heldHeadLength = out.count
+        client.pointee.held = out
+    }
+
+    /// The name of the instance that the request is on.
+    func instanceName(_ client: ClientPointer) -> ByteView? {
+        for index in 0..<table.runCount where table.runs[index].cell == client.pointee.run {
+            return table.runs[index].name
+        }
+        return nil
+    }
+
+    /// Notes that a byte has come from the run, for the supervisor.
+    @inline(__always) func noteByte(_ client: ClientPointer) {
+        guard let run = client.pointee.run else { return }
+        run.pointee.lines[index].lastByte.store(now, ordering: .relaxed)
+    }
+
+    /// First bytes of a body: judged, and kept until there is something to say.
+    private func hold(_ client: ClientPointer, _ view: ByteView) {
+        noteByte(client)
+        let isFirst = !client.pointee.hasBodyByte
+        client.pointee.hasBodyByte = true
+        // The payload of these bytes, decoded beside; the framing itself moves only when bytes are kept or leave.
+        var framing = client.pointee.framing
+        var payload = view
+        var isWhole = false
+        switch client.pointee.bodyEnd {
+        case .chunked:
+            let progress = framing.decode(view, to: scratch)
+            payload = ByteView(UnsafePointer(scratch), progress.decoded)
+            isWhole = framing.isEnded
+            if framing.isBad { return failExchange(client, .upstreamError, .nonsense) }
+        case .length:
+            payload = view.slice(0, min(view.count, client.pointee.responseLeft))
+            isWhole = payload.count == client.pointee.responseLeft
+        case .close, .none: break
+        }
+        if client.pointee.route == .responses { noteResponse(client, payload) }
+        let limit = Self.holdLimit
+        let heldBody = client.pointee.held.count - client.pointee.heldHeadLength
+        guard isFirst || heldBody + view.count <= limit else { return commit(client, with: view) }
+        if !isFirst {
+            pool.append(payload, to: &client.pointee.peek)
+            payload = client.pointee.peek.view
+        }
+        switch judge(client, payload, isWhole: isWhole) {
+        case .proceed:
+            if view.count > limit { return commit(client, with: view) }
+            if isFirst { pool.append(payload, to: &client.pointee.peek) }
+            keepHeld(client, view)
+            if isFirst { wheel.set(client, now &+ Patience.hold) }
+        case .passOn: commit(client, with: view)
+        case let action:
+            // The bytes are kept, in case that the other try is not to be had.
+            keepHeld(client, view)
+            perform(client, action, .engineDead)
+        }
+    }
+
+    /// Moves bytes of the body into what is held, following their framing.
+    private func keepHeld(_ client: ClientPointer, _ view: ByteView) {
+        switch client.pointee.bodyEnd {
+        case .chunked:
+            if client.pointee.head.isVersion10 {
+                let progress = client.pointee.framing.decode(view, to: scratch)
+                pool.append(ByteView(UnsafePointer(scratch), progress.decoded), to: &client.pointee.held)
+            } else {
+                let progress = client.pointee.framing.follow(view)
+                pool.append(view.slice(0, progress.relay), to: &client.pointee.held)
+                if progress.owesLineEnd { pool.append(ByteView("\r\n"), to: &client.pointee.held) }
+                if client.pointee.framing.isEnded, progress.consumed < view.count {
+                    client.pointee.upstreamCloses = true
+                }
+            }
+        case .length:
+            let count = min(view.count, client.pointee.responseLeft)
+            if count < view.count { client.pointee.upstreamCloses = true }
+            client.pointee.responseLeft -= count
+            pool.append(view.slice(0, count), to: &client.pointee.held)
+        case .close, .none:
+            noteLast(client, view)
+            pool.append(view, to: &client.pointee.held)
+        }
+    }
+
+    /// What to do with a response of which this payload is known: `.proceed` waits for more, `.passOn` lets it leave.
+    private func judge(_ client: ClientPointer, _ payload: ByteView, isWhole: Bool) -> Exchange.Action {
+        if client.pointee.status >= 500 {
+            guard isWhole else { return .proceed }
+            return verdictOnServerError(client, payload)
+        }
+        if client.pointee.isEventStream, client.pointee.status == 200 {
+            switch StreamStart.judge(payload) {
+            case .undecided: return isWhole ? .passOn : .proceed
+            case .content: return .passOn
+            case .error: return client.pointee.exchange.handle(.answer(.firstEventError))
+            case .aborted: return client.pointee.exchange.handle(.answer(.aborted))
+            }
+        }
+        guard isWhole else { return .proceed }
+        if client.pointee.status == 200, StreamStart.isEmptyAbort(payload) {
+            return client.pointee.exchange.handle(.answer(.aborted))
+        }
+        return .passOn
+    }
+
+    private func verdictOnServerError(_ client: ClientPointer, _ body: ByteView) -> Exchange.Action {
+        if client.pointee.status == 503 { return client.pointee.exchange.handle(.answer(.busy)) }
+        if client.pointee.status == 500, StreamStart.isEngineDead(body) {
+            return client.pointee.exchange.handle(.answer(.engineDead))
+        }
+        if let run = client.pointee.run, !run.pointee.published.load(ordering: .acquiring) {
+            return client.pointee.exchange.handle(.answer(.unpublished))
+        }
+        return .passOn
+    }
+
+    /// Remembers who made a response.
+    private func noteResponse(_ client: ClientPointer, _ payload: ByteView) {
+        guard client.pointee.responseID.count == 0, let at = payload.firstIndex(of: "\"resp_") else { return }
+        guard let end = payload.firstIndex(of: 0x22, from: at + 1) else { return }
+        let id = payload.slice(at + 1, end)
+        guard id.count <= ResponseID.capacity, let name = instanceName(client) else { return }
+        client.pointee.responseID = ResponseID(id)
+        shared.responses.remember(id.array, instance: name.array)
+    }
+}

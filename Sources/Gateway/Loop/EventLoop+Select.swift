@@ -1,0 +1,133 @@
+import Fleet
+import Synchronization
+
+extension EventLoop {
+    /// Finds the instances that serve what the body's `model` names, and sends the request to one.
+    func select(_ client: ClientPointer) {
+        switch target(client) {
+        case .missing:
+            let text: StaticString =
+                "The request has no `model`, and more than one is served here. GET /v1/models lists them."
+            refuse(client, .invalidRequest, text: ByteView(text).array, param: "model")
+        case .unknown: refuseMissing(client, modelText(client))
+        case .found(let index):
+            shared.budget.count(second: now / 1_000_000_000)
+            let choice = choose(client, target: index)
+            dispatch(client, choice)
+        }
+    }
+
+    /// What a request's body names.
+    enum Selected {
+        case found(Int)
+        case unknown
+        case missing
+    }
+
+    /// The target of a request's model; the body must be whole.
+    func target(_ client: ClientPointer) -> Selected {
+        guard let place = modelPlace(client) else {
+            client.pointee.modelStart = 0
+            client.pointee.modelEnd = 0
+            return table.only >= 0 ? .found(table.only) : .missing
+        }
+        let isJSON = client.pointee.route.body == .json
+        let view = client.pointee.inbound.view
+        let from = client.pointee.bodyStart + place.start
+        let to = client.pointee.bodyStart + place.end
+        let value = isJSON ? view.slice(from + 1, to - 1) : view.slice(from, to)
+        var index = -1
+        if place.hasEscapes {
+            guard value.count <= Self.readSize else { return .unknown }
+            let count = JSONString.unescape(value, into: scratch)
+            index = table.find(ByteView(UnsafePointer(scratch), count))
+        } else {
+            index = table.find(value)
+        }
+        guard index >= 0 else { return .unknown }
+        let replaces = !table.targets[index].model.isEmpty
+        client.pointee.modelStart = replaces ? from : 0
+        client.pointee.modelEnd = replaces ? to : 0
+        return .found(index)
+    }
+
+    private func modelPlace(_ client: ClientPointer) -> ModelScanner.Place? {
+        client.pointee.route.body == .json ? client.pointee.scanner.model : client.pointee.multipartModel
+    }
+
+    private func modelText(_ client: ClientPointer) -> String {
+        guard let place = modelPlace(client) else { return "" }
+        let view = client.pointee.inbound.view
+        let start = client.pointee.bodyStart
+        guard client.pointee.route.body == .json else {
+            return view.slice(start + place.start, start + place.end).string
+        }
+        let inner = view.slice(start + place.start + 1, start + place.end - 1)
+        guard place.hasEscapes else { return inner.string }
+        return String(
+            decoding: [UInt8](unsafeUninitializedCapacity: inner.count + 4) { buffer, count in
+                count = JSONString.unescape(inner, into: buffer.baseAddress!)
+            }, as: UTF8.self)
+    }
+
+    /// One of a target's runs, not the one tried before.
+    private func choose(_ client: ClientPointer, target index: Int) -> Chooser.Choice {
+        let target = table.targets[index]
+        var chooser = Chooser(limit: limits.streamsPerInstance)
+        let maker = client.pointee.route == .responses ? previousMaker(client) : nil
+        for position in 0..<Int(target.candidateCount) {
+            let run = Int(table.candidates[Int(target.firstCandidate) + position])
+            let cell = table.runs[run].cell
+            if cell == client.pointee.triedRun { continue }
+            if let maker, table.runs[run].name.array == maker { return .run(run) }
+            chooser.consider(run, inflight: cell.pointee.inflight.load(ordering: .relaxed), random: &random)
+        }
+        return chooser.choice
+    }
+
+    /// The instance that keeps the response which this request continues.
+    private func previousMaker(_ client: ClientPointer) -> [UInt8]? {
+        guard let place = client.pointee.scanner.previousResponse, !place.hasEscapes else { return nil }
+        let start = client.pointee.bodyStart
+        let view = client.pointee.inbound.view
+        return shared.responses.maker(of: view.slice(start + place.start + 1, start + place.end - 1).array)
+    }
+
+    /// Sends the request to the chosen run, or says why there is none.
+    func dispatch(_ client: ClientPointer, _ choice: Chooser.Choice) {
+        switch choice {
+        case .run(let run):
+            lease(client, run)
+            connect(client, run, fresh: false)
+        case .full: refuse(client, .queueFull)
+        case .none: refuse(client, .modelUnavailable)
+        }
+    }
+
+    /// Counts the request as in flight on a run.
+    func lease(_ client: ClientPointer, _ run: Int) {
+        let route = table.runs[run]
+        client.pointee.run = route.cell
+        client.pointee.providerNumber = table.providerNumbers[Int(route.provider)]
+        _ = route.cell.pointee.inflight.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// The request is not in flight any more. The control thread hears at once when that ends a drain.
+    @inline(__always) func releaseLease(_ client: ClientPointer) {
+        guard let run = client.pointee.run else { return }
+        client.pointee.run = nil
+        let left = run.pointee.inflight.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue
+        if left == 0, !run.pointee.published.load(ordering: .acquiring) { shared.wakeControl() }
+    }
+
+    /// Another run for a request that is to be tried again, or none.
+    func alternative(_ client: ClientPointer) -> Chooser.Choice {
+        switch client.pointee.exchange.kind {
+        case .inquiry: return nextAsked(client)
+        case .passthrough: return choosePassthrough(client)
+        case .routed:
+            guard case .found(let index) = target(client) else { return .none }
+            return choose(client, target: index)
+        }
+    }
+}

@@ -1,0 +1,238 @@
+import CLinux
+import Fleet
+import Glibc
+import Synchronization
+
+typealias ClientPointer = UnsafeMutablePointer<ClientConnection>
+typealias UpstreamPointer = UnsafeMutablePointer<UpstreamConnection>
+
+/// One thread's loop: clients, their servers, and everything between them. Nothing in it is shared with another
+/// thread but what ``Shared`` and ``LoopPort`` hold.
+///
+/// A connection that is closed keeps its place until the turn is over: whoever still holds a pointer finds it `free`.
+final class EventLoop: @unchecked Sendable {
+    /// Time limits that are not configured, in nanoseconds.
+    enum Patience {
+        static let head: UInt64 = 15_000_000_000
+        static let body: UInt64 = 30_000_000_000
+        static let idle: UInt64 = 75_000_000_000
+        static let linger: UInt64 = 2_000_000_000
+        static let hold: UInt64 = 50_000_000
+        static let retireGrace: UInt64 = 1_000_000_000
+    }
+
+    /// The most bytes of a response that are held.
+    static let holdLimit = 16 << 10
+    /// The most bytes of one read.
+    static let readSize = 64 << 10
+
+    let index: Int
+    let shared: Shared
+    let port: LoopPort
+    let listeners: [GatewayOptions.Listener]
+    let headers = HeaderTable()
+    /// Where responses are read to.
+    let chunk: UnsafeMutablePointer<UInt8>
+    /// Room for what is decoded in passing.
+    let scratch: UnsafeMutablePointer<UInt8>
+    let counters: UnsafeMutablePointer<LoopCounters>
+    let poller = Poller()
+
+    // Only this loop's thread touches these, never two accesses at a time: no dynamic checks.
+    @exclusivity(unchecked) var clients = Slab<ClientConnection>()
+    @exclusivity(unchecked) var upstreams = Slab<UpstreamConnection>()
+    @exclusivity(unchecked) var pool = BufferPool()
+    @exclusivity(unchecked) var wheel: TimerWheel
+    @exclusivity(unchecked) var idle: IdlePool
+    @exclusivity(unchecked) var random: Random
+    @exclusivity(unchecked) var table: RoutingTable!
+    @exclusivity(unchecked) var limits = GatewaySettings()
+    @exclusivity(unchecked) var now: UInt64
+    @exclusivity(unchecked) var closedClients: [ClientPointer] = []
+    @exclusivity(unchecked) var closedUpstreams: [UpstreamPointer] = []
+    @exclusivity(unchecked) var deferred: [Handle] = []
+    @exclusivity(unchecked) var paused: [Handle] = []
+    // Whose head the table of fields holds, to save reading it twice where nothing came between.
+    @exclusivity(unchecked) var headerOwner: UInt64 = 0
+    @exclusivity(unchecked) var headerBase = UnsafePointer<UInt8>(bitPattern: 1)!
+    @exclusivity(unchecked) var passthroughs: [PassthroughPath?] = []
+    @exclusivity(unchecked) var freePassthroughs: [Int32] = []
+    @exclusivity(unchecked) var isAccepting = false
+    @exclusivity(unchecked) var acceptAgainAt: UInt64 = 0
+    @exclusivity(unchecked) var connectionLimit: Int
+    @exclusivity(unchecked) var retireBy: UInt64?
+    @exclusivity(unchecked) var retiredAt: UInt64 = 0
+    @exclusivity(unchecked) var nextSweep: UInt64 = 0
+    @exclusivity(unchecked) var nextLog: UInt64 = 0
+    @exclusivity(unchecked) private var isStopping = false
+
+    /// A loop that has not begun to turn.
+    init(
+        index: Int, shared: Shared, port: LoopPort, listeners: [GatewayOptions.Listener], connectionLimit: Int
+    ) {
+        self.index = index
+        self.shared = shared
+        self.port = port
+        self.listeners = listeners
+        self.connectionLimit = connectionLimit
+        counters = port.counters
+        chunk = .allocate(capacity: Self.readSize + 64)
+        scratch = .allocate(capacity: Self.readSize + 64)
+        now = Instant.now().nanoseconds
+        wheel = TimerWheel(now: now)
+        idle = IdlePool(loop: index)
+        var seed: UInt64 = 0
+        stoker_random(&seed, 8)
+        random = Random(seed: seed)
+        poller.addWake(port.wake, Handle(.wake, index: 0, generation: 0))
+    }
+
+    /// Turns until told to stop, or retired and idle.
+    func run() {
+        while !isStopping {
+            let limit: Int32 = !paused.isEmpty || acceptAgainAt != 0 || retireBy != nil ? 50 : 1000
+            let timeout = deferred.isEmpty ? wheel.timeout(now: now, limit: limit) : 0
+            let count = poller.wait(milliseconds: timeout)
+            now = Instant.now().nanoseconds
+            counters.pointee.heartbeat.store(now, ordering: .relaxed)
+            for position in 0..<count {
+                let event = poller.events[position]
+                handle(Handle(raw: event.data.u64), event.events)
+            }
+            if !deferred.isEmpty { runDeferred() }
+            while let client = wheel.expired(now: now) { expire(client) }
+            if now >= nextSweep { sweep() }
+            recycle()
+            if let retireBy { checkRetired(by: retireBy) }
+        }
+        closeAll()
+        port.isDone.store(true, ordering: .releasing)
+        shared.wakeControl()
+    }
+
+    private func handle(_ handle: Handle, _ events: UInt32) {
+        switch handle.kind {
+        case .client:
+            let client = clients[handle.index]
+            guard client.pointee.generation == handle.generation, client.pointee.phase != .free else { return }
+            onClient(client, events)
+        case .upstream:
+            let upstream = upstreams[handle.index]
+            guard upstream.pointee.generation == handle.generation, upstream.pointee.phase != .free else { return }
+            onUpstream(upstream, events)
+        case .listener: accept(listeners[Int(handle.index)])
+        case .wake: takeOrders()
+        }
+    }
+
+    private func takeOrders() {
+        Shared.drain(port.wake)
+        let orders = port.orders.withLock { orders in
+            let taken = orders
+            orders = LoopPort.Orders()
+            return taken
+        }
+        if let table = orders.table { apply(table) }
+        if let retireBy = orders.retireBy, self.retireBy == nil {
+            self.retireBy = retireBy
+            retiredAt = now
+            stopAccepting()
+        }
+        if orders.stop { isStopping = true }
+    }
+
+    /// Routes by a new table from now on.
+    private func apply(_ table: RoutingTable) {
+        self.table = table
+        limits = table.snapshot.settings
+        var upstream = idle.first
+        while let current = upstream {
+            upstream = current.pointee.nextIdle
+            if current.pointee.run!.pointee.table.load(ordering: .acquiring) != table.serial { closeUpstream(current) }
+        }
+        counters.pointee.table.store(table.serial, ordering: .releasing)
+        shared.wakeControl()
+        if retireBy == nil { startAccepting() }
+    }
+
+    private func runDeferred() {
+        let handles = deferred
+        deferred.removeAll(keepingCapacity: true)
+        for handle in handles {
+            if handle.kind == .client {
+                let client = clients[handle.index]
+                guard client.pointee.generation == handle.generation, client.pointee.phase != .free else { continue }
+                client.pointee.isDeferred = false
+                process(client)
+            } else {
+                let upstream = upstreams[handle.index]
+                guard upstream.pointee.generation == handle.generation, upstream.pointee.phase != .free else {
+                    continue
+                }
+                upstream.pointee.isDeferred = false
+                readUpstream(upstream)
+            }
+        }
+    }
+
+    /// What is done from time to time.
+    private func sweep() {
+        nextSweep = now &+ (paused.isEmpty && acceptAgainAt == 0 ? 1_000_000_000 : 50_000_000)
+        while let upstream = idle.first, now &- upstream.pointee.idleSince > IdlePool.longest {
+            closeUpstream(upstream)
+        }
+        let waiting = paused
+        paused.removeAll(keepingCapacity: true)
+        for handle in waiting {
+            let client = clients[handle.index]
+            guard client.pointee.generation == handle.generation, client.pointee.isPaused else { continue }
+            client.pointee.isPaused = false
+            process(client)
+        }
+        if acceptAgainAt != 0, now >= acceptAgainAt {
+            acceptAgainAt = 0
+            startAccepting()
+        }
+    }
+
+    /// Gives back the places of what was closed in this turn.
+    private func recycle() {
+        if !closedUpstreams.isEmpty {
+            for upstream in closedUpstreams { upstreams.give(upstream) }
+            closedUpstreams.removeAll(keepingCapacity: true)
+        }
+        counters.pointee.connections.store(clients.count, ordering: .relaxed)
+        guard !closedClients.isEmpty else { return }
+        for client in closedClients { clients.give(client) }
+        closedClients.removeAll(keepingCapacity: true)
+        counters.pointee.connections.store(clients.count, ordering: .relaxed)
+        if !isAccepting, acceptAgainAt == 0, retireBy == nil, table != nil, clients.count < connectionLimit {
+            startAccepting()
+        }
+    }
+
+    private func checkRetired(by deadline: UInt64) {
+        let isIdle = counters.pointee.active.load(ordering: .relaxed) == 0
+        // Kept connections have a moment to bring the request that is already on its way.
+        if isIdle, clients.count == 0 || now &- retiredAt > Patience.retireGrace { isStopping = true }
+        if now >= deadline { isStopping = true }
+    }
+
+    private func closeAll() {
+        stopAccepting()
+        clients.each { if $0.pointee.phase != .free { closeClient($0) } }
+        while let upstream = idle.first { closeUpstream(upstream) }
+        recycle()
+    }
+
+    /// Gives back everything; the loop has ended.
+    func destroy() {
+        clients.destroy()
+        upstreams.destroy()
+        wheel.destroy()
+        poller.destroy()
+        chunk.deallocate()
+        scratch.deallocate()
+        headers.fields.deallocate()
+    }
+}

@@ -1,0 +1,74 @@
+import Fleet
+import Synchronization
+
+/// What the whole process knows of one run: counts that every loop changes and the control thread reads.
+///
+/// In memory of its own, so that a request holds a plain pointer; given back by the ``RunDirectory`` only when no
+/// table names the run, every loop has switched, and nothing is in flight on it.
+struct RunCell: ~Copyable {
+    /// Requests dispatched and not finished.
+    let inflight = Atomic<Int>(0)
+    /// Whether requests are routed to it.
+    let published = Atomic<Bool>(false)
+    /// Connections failed or lost before the response.
+    let failures = Atomic<UInt64>(0)
+    /// Responses cut short after their first byte.
+    let lost = Atomic<UInt64>(0)
+    /// A ``RunFailure``'s raw value: the newest one.
+    let lastFailure = Atomic<UInt8>(0)
+    /// The serial number of the newest table that names it.
+    let table = Atomic<UInt64>(0)
+    /// What each loop knows of it, by the loop's index.
+    let lines: UnsafeMutablePointer<RunLine>
+    /// How many loops.
+    let loops: Int
+
+    /// A cell for a process of `loops` loops.
+    init(loops: Int) {
+        self.loops = loops
+        lines = .allocate(capacity: loops)
+        for index in 0..<loops { (lines + index).initialize(to: RunLine()) }
+    }
+
+    deinit {
+        lines.deinitialize(count: loops)
+        lines.deallocate()
+    }
+}
+
+/// What one loop knows of a run: only that loop writes here.
+struct RunLine: ~Copyable {
+    /// Nanoseconds of the monotonic clock at the newest response byte; 0 before the first.
+    let lastByte = Atomic<UInt64>(0)
+    /// The newest idle connection to it; the others follow by ``UpstreamConnection/nextOfRun``.
+    var idle: UnsafeMutablePointer<UpstreamConnection>?
+    /// How many are idle.
+    var idleCount = 0
+    // Keeps two loops' lines out of one cache line.
+    private var padding: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
+
+    init() {}
+}
+
+/// A run's counts as a request holds them.
+typealias RunPointer = UnsafeMutablePointer<RunCell>
+
+/// Why a run failed a request, in sentences for the supervisor's report.
+enum RunFailure: UInt8 {
+    case none, refused, connectTimeout, lost, lostInStream, nonsense, engineDead, rejectedKey, firstByteTimeout
+
+    /// The sentence; nil for none.
+    var sentence: String? {
+        switch self {
+        case .none: return nil
+        case .refused: return "the connection was refused"
+        case .connectTimeout: return "the connection was not made in time"
+        case .lost: return "the connection was lost before the response"
+        case .lostInStream: return "the connection was lost in the middle of a response"
+        case .nonsense: return "the response was not valid HTTP/1.1"
+        case .engineDead: return "the server said that its engine is dead"
+        case .rejectedKey: return "the server refused the configured api_key"
+        case .firstByteTimeout: return "the first byte of a response did not come in time"
+        }
+    }
+}

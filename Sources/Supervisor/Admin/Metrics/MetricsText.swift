@@ -1,0 +1,105 @@
+import Fleet
+
+/// `GET /metrics`: what the daemon knows, as Prometheus text (exposition format 0.0.4). A pure function of reports.
+///
+/// No label takes a value that a client can invent: instances, providers, states, routes and reasons are all words of
+/// the configuration or of the code.
+public struct MetricsText: Sendable {
+    /// The status that `/api/v1/status` shows.
+    public var status: StatusReport
+    /// What the gateways have counted, added up; nil before the first report. Its ``GatewayReport/counters`` may carry a
+    /// label behind a colon: `client_aborts:chat`, `retries:refused`, `queue_depth:chat`, `breaker_open:chat-0`.
+    public var gateway: GatewayReport?
+    /// Restarts by instance and reason (`exit`, `hang`, `operator` …); where an instance is missing, its status's count
+    /// stands with the reason `any`.
+    public var restarts: [String: [String: Int]] = [:]
+    /// How long each instance's newest start took until it was ready, in seconds.
+    public var readySeconds: [String: Double] = [:]
+
+    /// Metrics of a status and a report.
+    public init(status: StatusReport, gateway: GatewayReport?) {
+        self.status = status
+        self.gateway = gateway
+    }
+
+    /// The text.
+    public func render() -> String {
+        var text = MetricsWriter()
+        text.family("stoker_build_info", .gauge, "The daemon's version and mode, always 1.")
+        text.sample([("version", status.version), ("mode", status.mode)], 1)
+        text.family("stoker_uptime_seconds", .gauge, "Time since the supervisor started.")
+        text.sample([], status.uptimeSeconds)
+        text.family("stoker_ready", .gauge, "Whether ready_when is met (0 or 1).")
+        text.sample([], status.ready ? 1 : 0)
+        instances(into: &text)
+        requests(into: &text)
+        labelled(into: &text)
+        text.family("stoker_gateway_restarts_total", .counter, "How often the gateway process was started again.")
+        text.sample([], Double(status.gateway.restarts))
+        return text.text
+    }
+
+    private func instances(into text: inout MetricsWriter) {
+        let all = status.providers.flatMap { provider in provider.instances.map { (provider.name, $0) } }
+        text.family("stoker_instance_state", .gauge, "Whether the instance is in the state (0 or 1).")
+        for (provider, instance) in all {
+            for state in InstanceState.allCases {
+                text.sample(
+                    [("instance", instance.id), ("provider", provider), ("state", state.rawValue)],
+                    instance.state == state ? 1 : 0)
+            }
+        }
+        text.family("stoker_instance_restarts_total", .counter, "How often the instance was started again.")
+        for (_, instance) in all {
+            let reasons = restarts[instance.id] ?? ["any": instance.restarts]
+            for (reason, count) in reasons.sorted(by: { $0.key < $1.key }) {
+                text.sample([("instance", instance.id), ("reason", reason)], Double(count))
+            }
+        }
+        text.family("stoker_instance_ready_seconds", .gauge, "How long the newest start took until ready.")
+        for (instance, seconds) in readySeconds.sorted(by: { $0.key < $1.key }) {
+            text.sample([("instance", instance)], seconds)
+        }
+        text.family("stoker_inflight_requests", .gauge, "Requests in flight through the gateway.")
+        for (_, instance) in all { text.sample([("instance", instance.id)], Double(instance.inflight)) }
+    }
+
+    private func requests(into text: inout MetricsWriter) {
+        text.family(
+            "stoker_requests_total", .counter, "Requests answered; 499 for a client that left before an answer.")
+        for request in gateway?.requests ?? [] {
+            text.sample(
+                [("provider", request.provider), ("route", request.route), ("status", String(request.status))],
+                Double(request.count))
+        }
+        text.family(
+            "stoker_upstream_lost_total", .counter, "Responses cut short by the instance after their first byte.")
+        var lost: [String: UInt64] = [:]
+        for provider in status.providers { for instance in provider.instances { lost[instance.id] = 0 } }
+        for run in gateway?.runs ?? [] { lost[run.run.instance, default: 0] += run.lost }
+        for (instance, count) in lost.sorted(by: { $0.key < $1.key }) {
+            text.sample([("instance", instance)], Double(count))
+        }
+    }
+
+    /// Families whose numbers are named counters of the report.
+    private static let labelledFamilies: [(counter: String, label: String, type: MetricsWriter.Kind, help: String)] = [
+        ("client_aborts", "provider", .counter, "Clients that left before their answer was whole."),
+        ("retries", "reason", .counter, "Requests tried again on another instance."),
+        ("queue_depth", "provider", .gauge, "Requests waiting for an instance."),
+        ("breaker_open", "instance", .gauge, "Whether the instance's breaker is open (0 or 1)."),
+    ]
+
+    private func labelled(into text: inout MetricsWriter) {
+        let counters = (gateway?.counters ?? [:]).sorted { $0.key < $1.key }
+        for family in Self.labelledFamilies {
+            let name = "stoker_\(family.counter)" + (family.type == .counter ? "_total" : "")
+            text.family(name, family.type, family.help)
+            for (key, count) in counters {
+                let parts = key.split(separator: ":", maxSplits: 1)
+                guard parts.first == family.counter[...] else { continue }
+                text.sample([(family.label, parts.count == 2 ? String(parts[1]) : "-")], Double(count))
+            }
+        }
+    }
+}

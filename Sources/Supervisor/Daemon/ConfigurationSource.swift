@@ -1,0 +1,62 @@
+import Fleet
+import FoundationEssentials
+import Glibc
+
+/// Where a configuration comes from: the file that was named or is found, and the environment. Read anew at every load.
+public struct ConfigurationSource: Sendable {
+    /// The environment that is read beside the file.
+    public let environment: [String: String]
+    /// Where state and sockets are.
+    public let directories: Directories
+    private let option: String?
+
+    /// What came of reading a configuration.
+    public struct Loaded: Sendable {
+        /// The file, nil where the environment stands alone.
+        public var file: String?
+        /// The file's text.
+        public var text: String?
+        /// The configuration; nil when a problem is an error.
+        public var configuration: Configuration?
+        /// Every problem.
+        public var problems: [ConfigurationProblem]
+    }
+
+    /// A source.
+    ///
+    /// - Parameters:
+    ///   - option: `--config`; nil for `$STOKER_CONFIG`, then `/etc/stoker/stoker.yaml` if it is there, then the
+    ///     environment alone.
+    ///   - environment: The process's environment.
+    public init(option: String?, environment: [String: String]) {
+        self.option = option
+        self.environment = environment
+        directories = Directories(environment: environment, isRoot: geteuid() == 0)
+    }
+
+    /// Reads file and environment.
+    public func load() -> Loaded {
+        let file = ConfigurationLoader.file(option: option, environment: environment) { access($0, F_OK) == 0 }
+        guard let file else { return load(file: nil, text: nil, environment: environment) }
+        do {
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            return load(file: file, text: text, environment: environment)
+        } catch {
+            let reason = access(file, R_OK) == 0 ? "it is not UTF-8 text" : String(cString: strerror(errno))
+            return Loaded(file: file, problems: [.unreadable(file: file, reason: reason)])
+        }
+    }
+
+    /// Reads a text alone, by the same rules: no environment.
+    func load(text: String, as name: String) -> Loaded { load(file: name, text: text, environment: [:]) }
+
+    private func load(file: String?, text: String?, environment: [String: String]) -> Loaded {
+        var yaml: (path: String, text: String)?
+        if let file, let text { yaml = (file, text) }
+        let (configuration, problems) = ConfigurationLoader.load(
+            ConfigurationInputs(
+                yaml: yaml, environment: environment, readFile: { try String(contentsOfFile: $0, encoding: .utf8) },
+                credentialsDirectory: environment["CREDENTIALS_DIRECTORY"], directories: directories))
+        return Loaded(file: file, text: text, configuration: configuration, problems: problems)
+    }
+}

@@ -1,0 +1,138 @@
+import Fleet
+import FoundationEssentials
+
+/// What the admin API asks of the daemon.
+extension Daemon: DaemonControl {
+    /// The present status.
+    public func status() async -> StatusReport {
+        let readiness = await registry.readiness
+        let records = await registry.records
+        let totals = await registry.totals
+        let byName = Dictionary(grouping: records, by: \.provider)
+        let providers = withAttachments(configuration).providers.sorted { $0.name < $1.name }.map { provider in
+            let kind: ProviderKind = if case .launched = provider.source { .launched } else { .attached }
+            return ProviderStatus(
+                name: provider.name, kind: kind, instances: byName[provider.name, default: []].map(\.status))
+        }
+        let gateway = GatewayStatus(
+            pid: await keeper.pid, inflight: await registry.inflight, requestsTotal: totals.requestsTotal,
+            restarts: await keeper.restarts, listen: keeper.addresses)
+        return StatusReport(
+            version: options.version, mode: configuration.mode.rawValue, ready: readiness.isReady,
+            readyReason: readiness.reason, uptimeSeconds: (Instant.now() - began).seconds, revision: revision,
+            gateway: gateway, providers: providers, notices: notices)
+    }
+
+    /// Yields the present status and then a new one after every change, the newest only.
+    public func statusChanges() async -> AsyncStream<StatusReport> {
+        let changes = await registry.changes()
+        return AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
+            let task = Task {
+                for await _ in changes { continuation.yield(await self.status()) }
+                continuation.finish()
+            }
+            continuation.onTermination = { _ in task.cancel() }
+        }
+    }
+
+    /// Acts on an instance, or on all instances of a provider at once.
+    public func act(_ command: OperatorCommand, on name: String) async throws(ControlFailure) {
+        var names = [name]
+        if owners[name] == nil {
+            names = plans.values.filter { $0.provider.name == name }.map(\.name).sorted()
+        }
+        guard !names.isEmpty else { throw .noSuchInstance(name) }
+        let targets = names.compactMap { owners[$0] }
+        let failures = await withTaskGroup(of: ControlFailure?.self) { group in
+            for owner in targets { group.addTask { await Self.failure(of: command, by: owner) } }
+            var failures: [ControlFailure] = []
+            for await failure in group { if let failure { failures.append(failure) } }
+            return failures
+        }
+        if let failure = failures.first { throw failure }
+    }
+
+    private static func failure(of command: OperatorCommand, by owner: InstanceOwner) async -> ControlFailure? {
+        do throws(ControlFailure) {
+            try await owner.act(command)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// The log of an instance's present or previous run.
+    public func logPath(of instance: String, previous: Bool) async throws(ControlFailure) -> String? {
+        guard let plan = plans[instance], let owner = owners[instance] else { throw .noSuchInstance(instance) }
+        guard plan.kind == .launched else {
+            throw .refused("\(instance) is attached: its log is where its server was started")
+        }
+        let folder = "\(state.directories.logs)/\(instance)"
+        let present = await owner.status.run
+        let runs = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [])
+            .compactMap { $0.hasSuffix(".log") ? UInt64($0.dropLast(4)) : nil }
+        let run = previous ? runs.filter { $0 < present }.max() : runs.contains(present) ? present : runs.max()
+        return run.map { "\(folder)/\($0).log" }
+    }
+
+    /// Adds or replaces an attached instance, and keeps it.
+    public func attach(name: String, baseURL: String, apiKeyFile: String?) async throws(ControlFailure) {
+        if configuration.providers.contains(where: { $0.name == name || $0.instanceNames.contains(name) }) {
+            throw .refused("\(name) is in the configuration: change it there and reload")
+        }
+        try await attachProvider(name, AttachmentStore.Attachment(baseURL: baseURL, apiKeyFile: apiKeyFile))
+        try keepAttachments()
+    }
+
+    /// Removes an instance that was attached at run time.
+    public func detach(name: String) async throws(ControlFailure) {
+        guard attachments[name] != nil else {
+            guard owners[name] == nil else {
+                throw .refused("\(name) is in the configuration: remove it there and reload")
+            }
+            throw .noSuchInstance(name)
+        }
+        await remove(name)
+        attachments[name] = nil
+        await registry.configure(withAttachments(configuration))
+        try keepAttachments()
+    }
+
+    private func keepAttachments() throws(ControlFailure) {
+        do {
+            try attachmentStore.save(attachments)
+        } catch {
+            throw .failed("done, but it cannot be kept for the next start: \(error)")
+        }
+    }
+
+    /// Makes a plan of what the configuration would change, and applies it unless only the plan is wanted.
+    public func reload(planOnly: Bool) async throws(ControlFailure) -> ReloadReport {
+        let loaded = source.load()
+        guard let new = loaded.configuration else {
+            throw .refused(loaded.problems.map(\.description).joined(separator: "\n"))
+        }
+        let difference = ConfigurationDifference.between(configuration, new)
+        if !planOnly {
+            notify(["RELOADING=1\nMONOTONIC_USEC=\(Instant.now().nanoseconds / 1000)"])
+            await apply(difference, new)
+            notify(["READY=1"])
+            logger.notice(
+                "configuration reloaded",
+                metadata: [
+                    "added": "\(difference.added.joined(separator: " "))",
+                    "removed": "\(difference.removed.joined(separator: " "))",
+                    "changed": "\(difference.changed.map(\.name).joined(separator: " "))",
+                ])
+        }
+        return ReloadReport(
+            added: difference.added, removed: difference.removed,
+            changed: (difference.changed + difference.adjusted.filter { isAttached($0.name) }).map(\.name).sorted(),
+            untouched: difference.untouched, needsRestart: difference.waiting { isAttached($0) })
+    }
+
+    /// Prometheus text.
+    public func metrics() async -> String {
+        await MetricsText(status: status(), gateway: registry.totals.report).render()
+    }
+}

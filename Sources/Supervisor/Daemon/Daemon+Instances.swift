@@ -1,0 +1,105 @@
+import Fleet
+
+extension Daemon {
+    /// Makes the instances of a provider and lets them begin.
+    func add(_ provider: ProviderConfiguration) async {
+        for name in provider.instanceNames { await add(name, of: provider) }
+    }
+
+    private func add(_ name: String, of provider: ProviderConfiguration) async {
+        let plan = InstancePlan(name: name, number: freeNumber(), provider: provider)
+        let owner = InstanceOwner(plan: plan, services: services, sink: registry)
+        plans[name] = plan
+        owners[name] = owner
+        await registry.register(instance: name) { event in await owner.registry(event) }
+        await owner.begin(wanted: true)
+    }
+
+    /// The least number that no instance has: it is part of socket names, and stays with the instance.
+    private func freeNumber() -> Int {
+        let taken = Set(plans.values.map(\.number))
+        return (0...).first { !taken.contains($0) } ?? taken.count
+    }
+
+    /// Ends an instance and forgets it.
+    func remove(_ name: String) async {
+        guard let owner = owners[name] else { return }
+        await owner.shutdown()
+        owners[name] = nil
+        plans[name] = nil
+        await registry.forget(instance: name)
+    }
+
+    /// Applies a plan: what is gone ends first, so that its GPUs and sockets are free for what is new.
+    func apply(_ difference: ConfigurationDifference, _ new: Configuration) async {
+        // An attached server is made anew for a changed key as well: that costs it one probe.
+        let replaced = (difference.changed + difference.adjusted.filter { isAttached($0.name) }).map(\.name)
+        await withTaskGroup { group in
+            for name in difference.removed + replaced { group.addTask { await self.remove(name) } }
+        }
+        configuration = new
+        await registry.configure(withAttachments(new))
+        let wanted = Set(difference.added + replaced)
+        for provider in new.providers {
+            for name in provider.instanceNames where wanted.contains(name) { await add(name, of: provider) }
+        }
+    }
+
+    /// Whether an instance of this name is there and is someone else's server.
+    func isAttached(_ name: String) -> Bool { plans[name]?.kind == .attached }
+
+    /// The configuration with what was attached at run time.
+    func withAttachments(_ configuration: Configuration) -> Configuration {
+        var all = configuration
+        all.providers += plans.values.map(\.provider).filter { provider in
+            attachments[provider.name] != nil && !configuration.providers.contains { $0.name == provider.name }
+        }
+        return all
+    }
+
+    /// Brings back what was attached in an earlier life.
+    func restore(_ name: String, _ attachment: AttachmentStore.Attachment) async {
+        do throws(ControlFailure) {
+            try await attachProvider(name, attachment)
+        } catch {
+            notices.append("attached instance \(name) cannot be brought back: \(error)")
+            logger.error("an attached instance cannot be brought back", metadata: ["instance": "\(name)"])
+        }
+    }
+
+    /// Attaches by way of the configuration's own reader, so that the same rules hold and the same errors come.
+    func attachProvider(_ name: String, _ attachment: AttachmentStore.Attachment) async throws(ControlFailure) {
+        var provider = "\(ConfigurationText.quoted(name)): { base_url: \(ConfigurationText.quoted(attachment.baseURL))"
+        if let file = attachment.apiKeyFile { provider += ", api_key_file: \(ConfigurationText.quoted(file))" }
+        let loaded = source.load(text: "providers: { \(provider) } }", as: "attach")
+        guard let found = loaded.configuration?.providers.first(where: { $0.name == name }) else {
+            throw .refused(loaded.problems.filter { $0.severity == .error }.map(\.message).joined(separator: "; "))
+        }
+        if owners[name] != nil { await remove(name) }
+        attachments[name] = attachment
+        let plan = InstancePlan(name: name, number: -1, provider: found)
+        plans[name] = plan
+        await registry.configure(withAttachments(configuration))
+        plans[name] = nil
+        await add(found)
+    }
+}
+
+extension ConfigurationDifference {
+    /// What a reload does not bring about: settings of the daemon and the gateway process, and rules of launched
+    /// instances, which their owners take over at a restart of the daemon.
+    func waiting(isAttached: (String) -> Bool) -> [String] {
+        settings.filter { $0.reload == .restart || $0.reload == .newGateway }.map(\.path)
+            + adjusted.filter { !isAttached($0.name) }.flatMap { change in
+                change.settings.map { "\(change.name): \($0.path)" }
+            }
+    }
+}
+
+/// Values as YAML flow scalars.
+enum ConfigurationText {
+    /// A double-quoted scalar; JSON's escapes are YAML's too, and `$` is doubled so that nothing is expanded.
+    static func quoted(_ text: String) -> String {
+        LineLogHandler.json(String(text.flatMap { $0 == "$" ? "$$" : String($0) }))
+    }
+}

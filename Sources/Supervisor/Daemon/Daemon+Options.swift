@@ -1,0 +1,23 @@
+import Fleet
+
+extension Daemon {
+    /// What the command line gives the daemon.
+    public struct Options: Sendable {
+        /// `--config`; nil for `$STOKER_CONFIG`, then `/etc/stoker/stoker.yaml` if it is there, then the environment alone.
+        public var configurationPath: String?
+        /// The process's environment.
+        public var environment: [String: String]
+        /// Our own executable's path, for the gateway and for launching.
+        public var executable: String
+        /// As `stoker version` prints it.
+        public var version: String
+
+        /// Options.
+        public init(configurationPath: String?, environment: [String: String], executable: String, version: String) {
+            self.configurationPath = configurationPath
+            self.environment = environment
+            self.executable = executable
+            self.version = version
+        }
+    }
+}

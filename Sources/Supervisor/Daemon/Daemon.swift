@@ -1,0 +1,263 @@
+import Fleet
+import FoundationEssentials
+import Glibc
+import Health
+import Logging
+
+/// The supervisor as a whole: puts configuration, registry, gateway, instances, admin side and systemd together, and
+/// keeps them so until it is told to stop. It is never in a request's path.
+public actor Daemon {
+    let options: Options
+    let source: ConfigurationSource
+    let state: StateDirectory
+    let registry: Registry
+    let registryServer: RegistryServer
+    let keeper: GatewayKeeper
+    let services: InstanceServices
+    let prober: CurlProber
+    let predecessor: GatewayPredecessor?
+    let attachmentStore: AttachmentStore
+    let notifier: any NotifySocket
+    let logger: Logger
+    let began = Instant.now()
+
+    var configuration: Configuration
+    var attachments: [String: AttachmentStore.Attachment]
+    var owners: [String: InstanceOwner] = [:]
+    var plans: [String: InstancePlan] = [:]
+    var notices: [String] = []
+    var revision: UInt64 = 0
+    var reporter: SystemdReporter
+    var isStopping = false
+    private var wasReady = false
+    private var admin: AdminServer?
+
+    /// Runs the daemon until it is told to stop; returns the exit code.
+    public static func run(_ options: Options) async -> Int32 {
+        let destination = DaemonLog.destination(environment: options.environment)
+        LoggingSystem.bootstrap { DaemonLog.handler(destination, label: $0) }
+        let logger = Logger(label: "stoker")
+        umask(0o077)
+        let openFiles = OpenFiles.raise()
+        signal(SIGPIPE, SIG_IGN)
+        let signals = Signals.stream(of: [SIGTERM, SIGINT, SIGHUP])
+        let source = ConfigurationSource(option: options.configurationPath, environment: options.environment)
+        let loaded = source.load()
+        for problem in loaded.problems { writeLine("\(problem)") }
+        guard let configuration = loaded.configuration else {
+            writeLine("stoker: the configuration cannot be used; 'stoker check' shows this list too")
+            return 2
+        }
+        do {
+            let daemon = try await Daemon(
+                options: options, source: source, configuration: configuration,
+                state: StateDirectory(source.directories), openFiles: openFiles, logger: logger)
+            return try await daemon.serve(signals)
+        } catch let failure as DaemonFailure {
+            writeLine("stoker: \(failure)")
+            return failure.exitCode
+        } catch {
+            writeLine("stoker: \(error)")
+            return 1
+        }
+    }
+
+    private init(
+        options: Options, source: ConfigurationSource, configuration: Configuration, state: StateDirectory,
+        openFiles: UInt64?, logger: Logger
+    ) async throws {
+        self.options = options
+        self.source = source
+        self.configuration = configuration
+        self.state = state
+        self.logger = logger
+        notifier = SystemdNotifySocket()
+        attachmentStore = AttachmentStore(path: "\(state.directories.state)/attached.json", logger: logger)
+        attachments = attachmentStore.load()
+        reporter = SystemdReporter(
+            watchdog: options.environment["WATCHDOG_USEC"].flatMap(Int64.init).map { .microseconds($0) }, at: began)
+
+        let gatewayRecord = "\(state.directories.state)/gateway.json"
+        predecessor = GatewayPredecessor.find(gatewayRecord)
+        let listeners = try Self.sockets(for: configuration.listen, predecessor: predecessor)
+        registry = Registry(
+            configuration: configuration, epoch: state.epoch,
+            store: KnownModelsStore(path: "\(state.directories.state)/known-models.json", logger: logger),
+            logger: logger)
+        registryServer = try await RegistryServer(
+            path: state.directories.registrySocket, registry: registry, logger: logger)
+        keeper = GatewayKeeper(
+            order: GatewayLaunchOrder(
+                executable: options.executable, listeners: listeners, registryPath: state.directories.registrySocket,
+                loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
+            build: options.version, recordPath: gatewayRecord, launcher: PosixGatewayLauncher(), registry: registry,
+            logger: logger)
+        prober = CurlProber(threadName: "stoker-probes")
+        var setup = EngineSpawner.Setup(
+            directories: state.directories, executable: options.executable,
+            environment: configuration.inheritedEnvironment(from: options.environment),
+            trees: ProcessTrees.detect(runtime: state.directories.runtime), logger: logger)
+        setup.openFiles = openFiles
+        setup.sink = EngineOutput(logger: logger)
+        let spawner = EngineSpawner(setup)
+        logger.info("trees of processes", metadata: ["kept_by": "\(spawner.treesDescription)"])
+        services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
+    }
+
+    private static func sockets(
+        for addresses: [ListenAddress], predecessor: GatewayPredecessor?
+    ) throws(DaemonFailure) -> [ListeningSocket] {
+        var inherited = InheritedSockets(predecessor: predecessor)
+        defer { inherited.closeRest() }
+        var sockets: [ListeningSocket] = []
+        do throws(ListeningSocket.Failure) {
+            for address in addresses { sockets.append(try inherited.take(address, setting: "listen")) }
+        } catch {
+            throw DaemonFailure(error.description)
+        }
+        return sockets
+    }
+
+    /// What a gateway process needs of our environment; keys reach it through the registry alone.
+    static func gatewayEnvironment(_ environment: [String: String]) -> [String: String] {
+        let wanted: Set<String> = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+        return environment.filter { wanted.contains($0.key) }
+    }
+
+    private func serve(_ signals: AsyncStream<Int32>) async throws -> Int32 {
+        let serving = Task { [registryServer] in try? await registryServer.run() }
+        defer { serving.cancel() }
+        try await keeper.start(after: predecessor)
+        for listener in keeper.listeners { notifier.store(listener.descriptor, name: "gateway") }
+        do {
+            try await startAdmin()
+        } catch {
+            await keeper.end(grace: .zero)
+            throw error
+        }
+        let addresses = configuration.listen.map(\.description).joined(separator: ", ")
+        logger.info("stoker runs", metadata: ["version": "\(options.version)", "gateway": "\(addresses)"])
+        for provider in configuration.providers { await add(provider) }
+        for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) {
+            await restore(name, attachment)
+        }
+        let watching = Task { for await _ in await self.registry.changes() { await self.registryChanged() } }
+        let ticking = Task {
+            while !Task.isCancelled {
+                await self.tick()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        var stop: Task<Void, Never>?
+        let finished = AsyncStream.makeStream(of: Void.self)
+        let signalling = Task {
+            for await signal in signals {
+                if signal == SIGHUP {
+                    await self.reloadBySignal()
+                } else if stop == nil {
+                    stop = Task {
+                        await self.stop(because: signal == SIGINT ? "SIGINT" : "SIGTERM")
+                        finished.continuation.finish()
+                    }
+                } else {
+                    await self.hurry()
+                }
+            }
+        }
+        for await _ in finished.stream {}
+        signalling.cancel()
+        watching.cancel()
+        ticking.cancel()
+        await admin?.stop()
+        prober.shutdown()
+        unlink(registryServer.path)
+        logger.info("stoker has stopped")
+        return 0
+    }
+
+    private func startAdmin() async throws {
+        let token: AdminToken
+        do throws(AdminToken.Failure) {
+            token = try AdminToken.load(
+                file: configuration.admin.tokenFile, stateDirectory: state.directories.state,
+                masterKey: configuration.masterKey)
+        } catch {
+            throw DaemonFailure(error.description)
+        }
+        let server = AdminServer(
+            control: self, token: token, addresses: configuration.admin.listen,
+            socketPath: state.directories.adminSocket, logger: logger)
+        do {
+            try await server.start()
+        } catch let failure as ListeningSocket.Failure {
+            throw DaemonFailure(failure.description)
+        }
+        admin = server
+    }
+
+    // MARK: Readiness and systemd
+
+    private func registryChanged() async {
+        revision += 1
+        let readiness = await registry.readiness
+        let isMoving = await registry.records.contains { $0.status.state.isOnItsWay }
+        if readiness.isReady != wasReady {
+            wasReady = readiness.isReady
+            logger.notice(
+                readiness.isReady ? "ready" : "not ready any more", metadata: ["reason": "\(readiness.reason)"])
+        }
+        notify(reporter.readiness(readiness, isMoving: isMoving, at: .now()))
+    }
+
+    private func tick() async {
+        let now = Instant.now()
+        let pid = await keeper.pid
+        let heartbeats = if let pid { await registry.heartbeats(of: pid) } else { [] as [Instant] }
+        // A loop that has not turned for 5 s serves nobody: the gateway is killed and replaced.
+        if let stalest = heartbeats.min(), now - stalest > .seconds(5), await registry.isConnected(pid: pid) {
+            logger.error("a gateway loop has not turned for 5 s; the gateway is replaced", metadata: [:])
+            await keeper.replace()
+        }
+        notify(reporter.tick(isTurning: true, at: now))
+    }
+
+    func notify(_ messages: [String]) {
+        if !messages.isEmpty { notifier.send(messages.joined(separator: "\n")) }
+    }
+
+    // MARK: Stopping
+
+    private func stop(because signal: String) async {
+        isStopping = true
+        logger.notice("stopping", metadata: ["signal": "\(signal)", "instances": "\(owners.count)"])
+        notify(reporter.stopping("stopping \(owners.count) instances", at: .now()))
+        await withTaskGroup { group in
+            for owner in owners.values { group.addTask { await owner.shutdown() } }
+            var left = owners.count
+            for await _ in group {
+                left -= 1
+                notify(reporter.stopProgress("stopping: \(left) instances left"))
+            }
+        }
+        await keeper.end(grace: .seconds(2))
+    }
+
+    private func hurry() async {
+        logger.notice("hurrying: what is in flight is cut", metadata: [:])
+        for owner in owners.values { await owner.hurry() }
+    }
+
+    private func reloadBySignal() async {
+        do throws(ControlFailure) {
+            _ = try await reload(planOnly: false)
+        } catch {
+            logger.error("reload refused; what runs goes on", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+/// A line to stderr, for what is said before and beside the log.
+func writeLine(_ text: String) {
+    var line = text + "\n"
+    _ = line.withUTF8 { write(2, $0.baseAddress, $0.count) }
+}

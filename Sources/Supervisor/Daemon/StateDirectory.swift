@@ -1,0 +1,70 @@
+import Fleet
+import FoundationEssentials
+import Glibc
+
+/// The state and runtime directories of this daemon, made and locked, so that no second daemon uses them.
+struct StateDirectory: Sendable {
+    let directories: Directories
+    /// Larger than that of every earlier supervisor on this directory.
+    let epoch: UInt64
+    private let lock: Int32
+
+    /// Makes the directories where they are missing, takes the lock, and begins a new epoch.
+    init(_ directories: Directories) throws(DaemonFailure) {
+        self.directories = directories
+        for (path, mode) in [
+            (directories.state, 0o700), (directories.runtime, 0o755), (directories.instanceSockets, 0o700),
+            (directories.instances, 0o700), (directories.logs, 0o700),
+        ] {
+            try Self.make(path, mode: mode_t(mode))
+        }
+        lock = try Self.takeLock("\(directories.runtime)/stoker.lock")
+        epoch = try Self.nextEpoch("\(directories.state)/epoch")
+    }
+
+    private static func make(_ path: String, mode: mode_t) throws(DaemonFailure) {
+        if access(path, F_OK) == 0 {
+            guard access(path, W_OK | X_OK) == 0 else {
+                throw DaemonFailure(
+                    "\(path) cannot be written to: give it to the daemon's user, or set STATE_DIRECTORY and RUNTIME_DIRECTORY"
+                )
+            }
+            return
+        }
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw DaemonFailure(
+                "\(path) cannot be made: make it, or set STATE_DIRECTORY and RUNTIME_DIRECTORY (\(error))")
+        }
+        chmod(path, mode)
+    }
+
+    /// An flock that ends with the process, however it ends.
+    private static func takeLock(_ path: String) throws(DaemonFailure) -> Int32 {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw DaemonFailure("\(path) cannot be opened: \(String(cString: strerror(errno)))")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw DaemonFailure(
+                "another stoker runs with \(path): stop it, or give this one its own RUNTIME_DIRECTORY and STATE_DIRECTORY"
+            )
+        }
+        return descriptor
+    }
+
+    private static func nextEpoch(_ path: String) throws(DaemonFailure) -> UInt64 {
+        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        let last = UInt64(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
+        // The clock keeps epochs growing where the file was lost.
+        let epoch = max(last + 1, UInt64(max(0, time(nil))))
+        do {
+            try "\(epoch)\n".write(toFile: path, atomically: true, encoding: .utf8)
+        } catch {
+            throw DaemonFailure("\(path) cannot be written: \(error)")
+        }
+        return epoch
+    }
+}

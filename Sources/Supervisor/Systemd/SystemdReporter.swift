@@ -1,0 +1,80 @@
+import Fleet
+
+/// Decides what systemd is told and when: `READY=1` once, `STATUS=` at every change, `EXTEND_TIMEOUT_USEC=` while a
+/// load or a stop goes on, `WATCHDOG=1` while everything turns.
+///
+/// Sources: sd_notify(3), and the facts about systemd 252: EXTEND_TIMEOUT_USEC must be repeated, STATUS has one line.
+struct SystemdReporter: Sendable {
+    /// How far each EXTEND_TIMEOUT_USEC reaches; repeated every third of it.
+    static let reach: Duration = .seconds(30)
+
+    private enum Phase: Sendable { case starting, ready, stopping }
+
+    private var phase = Phase.starting
+    private var status = ""
+    private var isMoving = true
+    private var extendAt: Instant
+    private let watchdogInterval: Duration?
+    private var feedAt: Instant
+
+    /// - Parameter watchdog: the unit's `WatchdogSec`, from `$WATCHDOG_USEC`; nil where it has none.
+    init(watchdog: Duration?, at now: Instant) {
+        watchdogInterval = watchdog.map { $0 / 3 }
+        extendAt = now
+        feedAt = now
+    }
+
+    /// Whether READY=1 has been sent.
+    var isReadySent: Bool { phase != .starting }
+
+    /// The daemon's readiness, whenever it may have changed.
+    ///
+    /// - Parameter isMoving: whether some instance is on its way: its own stall limits end it if it does not get on, so
+    ///   extending systemd's start timeout meanwhile is honest.
+    mutating func readiness(_ readiness: Readiness, isMoving: Bool, at now: Instant) -> [String] {
+        guard phase != .stopping else { return [] }
+        self.isMoving = isMoving
+        var messages: [String] = []
+        let text = readiness.isHopeless ? "degraded: \(readiness.reason)" : readiness.reason
+        if phase == .starting, readiness.isReady || readiness.isHopeless {
+            phase = .ready
+            messages.append("READY=1")
+        }
+        if text != status {
+            status = text
+            messages.append("STATUS=\(text)")
+        }
+        return messages
+    }
+
+    /// The daemon has been told to stop.
+    mutating func stopping(_ text: String, at now: Instant) -> [String] {
+        phase = .stopping
+        extendAt = now
+        return ["STOPPING=1", "STATUS=\(text)"] + tick(isTurning: true, at: now)
+    }
+
+    /// Progress of stopping, for `systemctl status`.
+    mutating func stopProgress(_ text: String) -> [String] {
+        guard text != status else { return [] }
+        status = text
+        return ["STATUS=\(text)"]
+    }
+
+    /// What time alone brings.
+    ///
+    /// - Parameter isTurning: whether every part that the watchdog vouches for has turned lately.
+    mutating func tick(isTurning: Bool, at now: Instant) -> [String] {
+        var messages: [String] = []
+        let isExtending = phase == .stopping || (phase == .starting && isMoving)
+        if isExtending, now >= extendAt {
+            extendAt = now + Self.reach / 3
+            messages.append("EXTEND_TIMEOUT_USEC=\(Self.reach.nanoseconds / 1000)")
+        }
+        if let watchdogInterval, isTurning, now >= feedAt {
+            feedAt = now + watchdogInterval
+            messages.append("WATCHDOG=1")
+        }
+        return messages
+    }
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+import Fleet
+import Supervisor
+
+/// `stoker check`
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Checks the configuration, and that this machine can do what it says.",
+        discussion: """
+            Prints every problem as file:line:column: path: message. Exits with 0 when there is none or only warnings, \
+            with 1 for warnings under --strict, with 2 for errors.
+            """)
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The configuration file.", valueName: "file"), completion: .file())
+    var config: String?
+
+    @Flag(help: "Exit with 1 when there are warnings.")
+    var strict = false
+
+    func run() throws {
+        let source = ConfigurationSource(option: config, environment: Environment.current)
+        let loaded = source.load()
+        var problems = loaded.problems.map { CheckProblem(isError: $0.severity == .error, description: "\($0)") }
+        var facts: [String] = []
+        if let configuration = loaded.configuration {
+            let report = Preflight(
+                configuration: configuration, environment: source.environment, directories: source.directories
+            ).run()
+            facts = report.facts
+            problems += report.findings.map { CheckProblem($0, file: loaded.file, text: loaded.text) }
+        }
+        for problem in problems { Terminal.print("\(problem)") }
+        let errors = problems.filter { $0.isError }.count
+        let warnings = problems.count - errors
+        if errors == 0 { for fact in facts { Terminal.error(fact) } }
+        Terminal.error(
+            problems.isEmpty
+                ? "\(loaded.file ?? "the environment"): in order"
+                : "\(errors) error\(errors == 1 ? "" : "s"), \(warnings) warning\(warnings == 1 ? "" : "s")")
+        if errors > 0 { throw ExitCode(ExitStatus.usage.rawValue) }
+        if strict, warnings > 0 { throw ExitCode(ExitStatus.failed.rawValue) }
+    }
+}

@@ -1,0 +1,67 @@
+import ArgumentParser
+import Dispatch
+import Fleet
+import Gateway
+import Glibc
+
+/// From arguments to an exit code.
+enum Entry {
+    /// Runs the command that the arguments name, to its end.
+    static func run(_ arguments: [String]) -> Int32 {
+        if arguments.first == GatewayArguments.word { return runGateway(Array(arguments.dropFirst())) }
+        do {
+            let command = try StokerCommand.parseAsRoot(arguments)
+            if let daemon = command as? RunCommand { return runAsync(daemon) }
+            var synchronous = command
+            try synchronous.run()
+            return ExitStatus.done.rawValue
+        } catch {
+            return report(error)
+        }
+    }
+
+    /// Says why a command ended and returns its exit code: ArgumentParser's own 64 for wrong usage is 2 here.
+    static func report(_ error: any Error) -> Int32 {
+        if let failure = error as? CommandFailure {
+            Terminal.error("stoker: \(failure.message)")
+            return failure.status.rawValue
+        }
+        if let status = error as? ExitCode { return status.rawValue }
+        let code = StokerCommand.exitCode(for: error)
+        let message = StokerCommand.fullMessage(for: error)
+        if code.isSuccess {
+            Terminal.print(message)
+            return ExitStatus.done.rawValue
+        }
+        Terminal.error(message)
+        return code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.failed.rawValue
+    }
+
+    /// The worker that the supervisor starts; hidden, and without an argument parser's help.
+    private static func runGateway(_ arguments: [String]) -> Int32 {
+        do {
+            let arguments = try GatewayArguments(arguments)
+            return GatewayWorker.run(
+                GatewayOptions(
+                    registryPath: arguments.registry,
+                    listeners: arguments.listeners.map { .init(descriptor: $0.descriptor, name: $0.name) },
+                    loops: arguments.loops, build: BuildInfo.version))
+        } catch {
+            Terminal.error("stoker gateway: \(error)")
+            return ExitStatus.usage.rawValue
+        }
+    }
+
+    /// Runs the daemon while the main thread serves the main queue; never returns.
+    private static func runAsync(_ command: RunCommand) -> Int32 {
+        Task.detached {
+            do {
+                try await command.run()
+                exit(ExitStatus.done.rawValue)
+            } catch {
+                exit(report(error))
+            }
+        }
+        dispatchMain()
+    }
+}

@@ -1,0 +1,250 @@
+"""Launching, restarting, attaching and stopping, on the stand-in, as seen from outside."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+
+import httpx
+import pytest
+
+import harness
+from harness import Stoker, eventually
+
+BODY = {"model": "chat/org/m", "messages": [{"role": "user", "content": "Hi"}]}
+FAST = "{ backoff: 50ms..1s }"
+
+
+def chat(stoker, **keys):
+    return stoker.post("/v1/chat/completions", {**BODY, **keys})
+
+
+def test_launch_serve_stop(venv):
+    with Stoker(harness.config([venv.provider()]), notify=True) as stoker:
+        instance = stoker.wait_state("chat-0", "ready")
+        assert instance["published"] and instance["models"] == ["org/m"] and instance["run"] == 1
+        assert instance["endpoint"].startswith("unix:")
+        assert os.getsid(instance["pid"]) == instance["pid"], "a session of its own"
+        assert chat(stoker).status_code == 200
+        eventually(lambda: "READY=1" in stoker.notify.lines(), 5, "READY=1")
+        assert stoker.stop() == 0
+        assert stoker.processes() == []
+        assert "STOPPING=1" in stoker.notify.lines()
+        assert not list((stoker.folder / "run" / "i").glob("*")), "no socket is left"
+
+
+def test_tcp_transport_and_an_older_version(make_venv):
+    """A version that does not know --uds gets a port, and no flag that it would refuse."""
+    old = make_venv("0.8.0")
+    new = make_venv()
+    providers = [old.provider("old"), new.provider("new", transport="tcp")]
+    with Stoker(harness.config(providers, ready_when="all")) as stoker:
+        for name in ("old-0", "new-0"):
+            assert stoker.wait_state(name, "ready")["endpoint"].startswith("http://127.0.0.1:")
+
+
+def test_what_a_launched_server_inherits(venv):
+    venv_provider = venv.provider(
+        env=json.dumps({"STANDIN_CONTROL": str(venv.control), "HF_TOKEN": "hf-secret", "PLAIN": "x"})
+    )
+    env = {"VLLM_OTHER_BASE_URL": "http://127.0.0.1:9", "VLLM_OTHER_API_KEY": "other-secret", "VLLM_API_KEY": "k",
+           "VLLM_LOGGING_LEVEL": "INFO"}
+    with Stoker(harness.config([venv_provider]), env=env) as stoker:
+        pid = stoker.wait_state("chat-0", "ready")["pid"]
+        with open(f"/proc/{pid}/environ") as file:
+            names = dict(item.split("=", 1) for item in file.read().split("\0") if "=" in item)
+        assert names["HF_TOKEN"] == "hf-secret" and names["PLAIN"] == "x" and names["VLLM_LOGGING_LEVEL"] == "INFO"
+        forbidden = [n for n in names if n.startswith(("STOKER_", "GOMODEL_")) or n.endswith("_BASE_URL")]
+        assert not forbidden
+        assert "other-secret" not in names.values() and "NOTIFY_SOCKET" not in names
+        assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (0,)} == {"/dev/null"}
+        text = stoker.admin().text + stoker.log_text() + harness.command_line(pid)
+        for secret in ("hf-secret", "other-secret", stoker.key):
+            assert secret not in text
+
+
+@pytest.mark.parametrize("victim", ["head", "engine"])
+def test_a_death_unpublishes_and_restarts(venv, victim):
+    with Stoker(harness.config([venv.provider(restart=FAST)])) as stoker:
+        before = stoker.wait_state("chat-0", "ready")
+        venv.faults(load_seconds=2)
+        engine = next(p for p in stoker.processes() if harness.command_line(p).startswith("VLLM::EngineCore"))
+        os.kill(before["pid"] if victim == "head" else engine, signal.SIGKILL)
+        eventually(lambda: stoker.models() == [], 2, "the model leaves the list")
+        refused = chat(stoker)
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "model_loading"
+        assert int(refused.headers["retry-after"]) > 0
+        after = eventually(
+            lambda: (i := stoker.instance("chat-0"))["state"] == "ready" and i["run"] == 2 and i, 20, "the next run"
+        )
+        assert not harness.alive(engine) and not harness.alive(before["pid"])
+        assert after["restarts"] == 1 and after["last_failure"]["detail"]
+        assert chat(stoker).status_code == 200
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_every_exit_that_nobody_asked_for_is_a_failure(venv, code):
+    venv.faults(exit_at_start={"code": code, "lines": ["RuntimeError: the stand-in gives up"]})
+    with Stoker(harness.config([venv.provider(restart="{ backoff: 10ms..20ms, start_budget: 2 }")])) as stoker:
+        instance = stoker.wait_state("chat-0", "failed", within=30)
+        assert str(code) in instance["last_failure"]["detail"]
+        assert any("gives up" in line for line in instance["last_failure"]["log_tail"])
+        refused = chat(stoker)
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "model_unavailable"
+        venv.faults()
+        started = stoker.cli("start", "chat-0")
+        assert started.returncode == 0, started.stderr
+        stoker.wait_state("chat-0", "ready")
+
+
+def test_a_stop_that_is_ignored_ends_the_whole_tree_all_the_same(venv):
+    venv.faults(ignore_sigterm=True, grandchild=True)
+    with Stoker(harness.config([venv.provider(timeouts="{ drain: 1s, stop: 1s }")])) as stoker:
+        stoker.wait_state("chat-0", "ready")
+        began = time.monotonic()
+        assert stoker.stop() == 0
+        assert time.monotonic() - began < 20
+        assert stoker.processes() == []
+
+
+def test_sigterm_while_loading(venv):
+    venv.faults(load_seconds=60)
+    with Stoker(harness.config([venv.provider(timeouts="{ stop: 2s }")]), notify=True) as stoker:
+        stoker.wait_state("chat-0", "loading")
+        eventually(lambda: any(l.startswith("EXTEND_TIMEOUT_USEC=") for l in stoker.notify.lines()), 15, "an extension")
+        assert stoker.get("/ready").status_code == 503 and "READY=1" not in stoker.notify.lines()
+        assert stoker.stop() == 0
+        assert stoker.processes() == []
+
+
+def test_streams_finish_within_the_drain(venv):
+    venv.faults(token_delay_ms=100, tokens=20)
+    with Stoker(harness.config([venv.provider()])) as stoker:
+        stoker.wait_state("chat-0", "ready", within=60)
+        with httpx.stream("POST", stoker.gateway + "/v1/chat/completions", json={**BODY, "stream": True},
+                          headers=stoker.headers, timeout=30) as answer:
+            seen = harness.events(answer)
+            next(seen)
+            stoker.process.send_signal(signal.SIGTERM)
+            rest = [data for _, data in seen]
+        assert rest[-1] == "[DONE]"
+        assert stoker.process.wait(30) == 0
+
+
+def test_operator_commands(venv):
+    with Stoker(harness.config([venv.provider(replicas=2)])) as stoker:
+        for name in ("chat-0", "chat-1"):
+            stoker.wait_state(name, "ready")
+        assert stoker.cli("drain", "chat-0").returncode == 0
+        assert stoker.instance("chat-0")["state"] == "draining"
+        for _ in range(4):
+            assert chat(stoker).headers["x-stoker-instance"] == "chat-1"
+        assert stoker.cli("undrain", "chat-0").returncode == 0
+        stoker.wait_state("chat-0", "ready")
+        pid = stoker.instance("chat-0")["pid"]
+        assert stoker.cli("restart", "chat-0").returncode == 0
+        assert stoker.wait_state("chat-0", "ready")["pid"] != pid
+        assert stoker.cli("stop", "chat").returncode == 0
+        assert {stoker.instance(f"chat-{n}")["state"] for n in (0, 1)} == {"stopped"}
+        assert stoker.cli("start", "nothing").returncode == 4
+        assert stoker.cli("start", "chat").returncode == 0
+        assert stoker.wait_state("chat-1", "ready")
+
+
+def test_attached_server_comes_and_goes_and_is_never_signalled(venv):
+    env = {"VLLM_BASE_URL": ""}
+    with venv.server() as url:
+        env["VLLM_BASE_URL"] = url + "/v1/"
+        with Stoker(env={**env, "STOKER_LISTEN": "127.0.0.1:0", "STOKER_ADMIN_LISTEN": "127.0.0.1:0",
+                         "STOKER_MODE": "attach-only"}) as stoker:
+            stoker.wait_state("vllm", "ready")
+            assert stoker.models() == ["vllm/org/m"]
+            assert stoker.post("/p/vllm/tokenize", {"model": "org/m", "prompt": "Hi"}).status_code == 200
+            assert stoker.stop() == 0
+        assert httpx.get(url + "/health").status_code == 200, "it lives on"
+
+
+def test_unreachable_misconfigured_and_healed(venv):
+    port = harness.free_port()
+    providers = [f"  box:\n    base_url: http://127.0.0.1:{port}\n"]
+    with Stoker(harness.config(providers, health="{ interval: 200ms }")) as stoker:
+        assert stoker.wait_state("box", "connecting")
+        refused = stoker.post("/v1/chat/completions", {**BODY, "model": "box/org/m"})
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "model_unavailable"
+    with venv.server(env={"VLLM_API_KEY": "right"}) as url:
+        (key := venv.folder / "key").write_text("wrong\n")
+        providers = [f"  box:\n    base_url: {url}\n    api_key_file: {key}\n"]
+        with Stoker(harness.config(providers, health="{ interval: 200ms }")) as stoker:
+            stoker.wait_state("box", "misconfigured")
+            key.write_text("right\n")
+            reloaded = stoker.cli("reload")
+            assert reloaded.returncode == 0, reloaded.stderr
+            stoker.wait_state("box", "ready")
+
+
+def test_attach_and_detach_at_run_time_outlive_a_restart(venv):
+    with venv.server() as url:
+        stoker = Stoker(harness.config([]))
+        with contextlib.closing(stoker):
+            stoker.start()
+            assert stoker.cli("attach", "box", url).returncode == 0
+            stoker.wait_state("box", "ready")
+            assert stoker.models() == ["box/org/m"]
+            assert stoker.stop() == 0
+            stoker.start()
+            stoker.wait_state("box", "ready")
+            assert stoker.cli("detach", "box").returncode == 0
+            assert stoker.models() == []
+            assert stoker.cli("detach", "box").returncode == 4
+
+
+def test_reload_touches_only_what_changed(venv):
+    with Stoker(harness.config([venv.provider("one"), venv.provider("two")])) as stoker:
+        one, two = (stoker.wait_state(f"{name}-0", "ready") for name in ("one", "two"))
+        new = harness.config([venv.provider("one"), venv.provider("two", args='["--max-model-len", "64"]'), venv.provider("three")])
+        (stoker.folder / "stoker.yaml").write_text(new)
+        plan = stoker.cli("reload", "--plan")
+        assert plan.returncode == 0 and "three-0" in plan.stdout and "two-0" in plan.stdout
+        assert stoker.instance("two-0")["pid"] == two["pid"], "a plan changes nothing"
+        assert stoker.cli("reload").returncode == 0
+        stoker.wait_state("three-0", "ready")
+        assert stoker.wait_state("two-0", "ready")["pid"] != two["pid"]
+        assert stoker.instance("one-0")["pid"] == one["pid"]
+        (stoker.folder / "stoker.yaml").write_text("providers: { one: { modle: x } }\n")
+        refused = stoker.cli("reload")
+        assert refused.returncode != 0 and "modle" in refused.stdout + refused.stderr
+        assert stoker.instance("one-0")["pid"] == one["pid"] and stoker.models()
+
+
+def test_kill_of_the_gateway_refuses_nobody(venv):
+    with Stoker(harness.config([venv.provider()])) as stoker:
+        stoker.wait_state("chat-0", "ready")
+        first = stoker.status()["gateway"]["pid"]
+        os.kill(first, signal.SIGKILL)
+        for _ in range(20):
+            assert chat(stoker).status_code == 200
+        second = stoker.status()["gateway"]
+        assert second["pid"] != first and second["restarts"] == 1
+
+
+def test_kill_of_the_supervisor_cuts_no_traffic(venv):
+    stoker = Stoker(harness.config([venv.provider()]))
+    with contextlib.closing(stoker):
+        stoker.start()
+        stoker.wait_state("chat-0", "ready")
+        gateway = stoker.gateway
+        stoker.process.kill()
+        stoker.process.wait()
+        for _ in range(5):
+            answer = httpx.post(gateway + "/v1/chat/completions", json=BODY, headers=stoker.headers, timeout=10)
+            assert answer.status_code == 200
+        # The next supervisor takes its place; what the first one started is either adopted or ended, never doubled.
+        stoker.config = stoker.config.replace("listen: 127.0.0.1:0", f"listen: {gateway.removeprefix('http://')}", 1)
+        stoker.start()
+        stoker.wait_state("chat-0", "ready")
+        heads = [p for p in stoker.processes() if "serve org/m" in harness.command_line(p)
+                 and not harness.command_line(p).startswith("VLLM::")]
+        assert len(heads) == 1, [harness.command_line(p) for p in heads]
+        assert stoker.stop() == 0
+        eventually(lambda: stoker.processes() == [], 10, "an empty machine")

@@ -1,0 +1,74 @@
+import Fleet
+import Testing
+
+@testable import Supervisor
+
+@Suite("Metrics text")
+struct AdminMetricsTests {
+    var lines: [String] {
+        var metrics = MetricsText(
+            status: SampleReport.lively,
+            gateway: GatewayReport(
+                inflight: 7, requestsTotal: 10,
+                runs: [
+                    RunReport(run: InstanceRun(instance: "chat-0", run: 2), lost: 2),
+                    RunReport(run: InstanceRun(instance: "chat-0", run: 3), lost: 1),
+                ],
+                requests: [
+                    RequestCount(provider: "chat", route: "/v1/chat/completions", status: 200, count: 9),
+                    RequestCount(provider: "-", route: "/v1/models", status: 401, count: 1),
+                ],
+                counters: ["client_aborts:chat": 4, "retries:refused": 1, "other": 8]))
+        metrics.restarts = ["embed-0": ["exit": 2, "hang": 1]]
+        metrics.readySeconds = ["chat-0": 41.5]
+        return metrics.render().split(separator: "\n").map(String.init)
+    }
+
+    @Test(
+        "Samples",
+        arguments: [
+            "stoker_build_info{version=\"\(BuildInfo.version)\",mode=\"supervise\"} 1",
+            #"stoker_instance_state{instance="chat-0",provider="chat",state="ready"} 1"#,
+            #"stoker_instance_state{instance="chat-0",provider="chat",state="failed"} 0"#,
+            #"stoker_instance_state{instance="embed-0",provider="embed",state="failed"} 1"#,
+            #"stoker_instance_restarts_total{instance="chat-0",reason="any"} 2"#,
+            #"stoker_instance_restarts_total{instance="embed-0",reason="exit"} 2"#,
+            #"stoker_instance_restarts_total{instance="embed-0",reason="hang"} 1"#,
+            #"stoker_instance_ready_seconds{instance="chat-0"} 41.5"#,
+            #"stoker_inflight_requests{instance="chat-0"} 7"#,
+            #"stoker_requests_total{provider="chat",route="/v1/chat/completions",status="200"} 9"#,
+            #"stoker_requests_total{provider="-",route="/v1/models",status="401"} 1"#,
+            #"stoker_client_aborts_total{provider="chat"} 4"#, #"stoker_retries_total{reason="refused"} 1"#,
+            #"stoker_upstream_lost_total{instance="chat-0"} 3"#, #"stoker_upstream_lost_total{instance="embed-0"} 0"#,
+            "stoker_gateway_restarts_total 1",
+        ])
+    func sample(_ line: String) { #expect(lines.contains(line)) }
+
+    @Test("Every family has its two lines once, before its samples; exactly one state is 1")
+    func shape() {
+        var families: Set<Substring> = []
+        var current: Substring = ""
+        for line in lines {
+            let words = line.split(separator: " ")
+            if line.hasPrefix("# HELP ") {
+                #expect(families.insert(words[2]).inserted)
+                current = words[2]
+            } else if line.hasPrefix("# TYPE ") {
+                #expect(words[2] == current && ["counter", "gauge"].contains(words[3]))
+                #expect((words[3] == "counter") == words[2].hasSuffix("_total"))
+            } else {
+                #expect(line.prefix { $0 != "{" && $0 != " " } == current)
+            }
+        }
+        let ready = lines.filter { $0.hasPrefix("stoker_instance_state{instance=\"chat-1\"") && $0.hasSuffix(" 1") }
+        #expect(ready.count == 1)
+    }
+
+    @Test("Labels are escaped")
+    func escaped() {
+        var writer = MetricsWriter()
+        writer.family("x", .gauge, "help")
+        writer.sample([("a", "q\"b\\\n")], .nan)
+        #expect(writer.text.hasSuffix("x{a=\"q\\\"b\\\\\\n\"} NaN\n"))
+    }
+}

@@ -1,0 +1,122 @@
+import Fleet
+import Supervisor
+import Synchronization
+
+/// A daemon for the admin side's tests: a report that the test changes, commands that it remembers.
+final class FakeDaemonControl: DaemonControl {
+    struct State {
+        var report: StatusReport
+        var followers: [Int: AsyncStream<StatusReport>.Continuation] = [:]
+        var nextFollower = 0
+        var calls: [String] = []
+        var logPaths: [String: String] = [:]
+        var previousLogPaths: [String: String] = [:]
+        var failure: ControlFailure?
+        var isSlow = false
+        var waiters: [CheckedContinuation<Void, Never>] = []
+        var attachedKeys: [String: String] = [:]
+    }
+
+    let state: Mutex<State>
+
+    init(_ report: StatusReport = SampleReport.lively) { state = Mutex(State(report: report)) }
+
+    /// What was asked, in order.
+    var calls: [String] { state.withLock { $0.calls } }
+
+    /// How many follow the status now.
+    var followers: Int { state.withLock { $0.followers.count } }
+
+    /// Changes the report and tells followers.
+    func change(_ body: (inout StatusReport) -> Void) {
+        state.withLock { state in
+            body(&state.report)
+            state.report.revision += 1
+            for follower in state.followers.values { follower.yield(state.report) }
+        }
+    }
+
+    /// The next command fails like this.
+    func fail(with failure: ControlFailure?) { state.withLock { $0.failure = failure } }
+
+    /// Commands wait until ``release()``.
+    func holdCommands() { state.withLock { $0.isSlow = true } }
+
+    func release() {
+        let waiters = state.withLock { state in
+            state.isSlow = false
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    func status() async -> StatusReport { state.withLock { $0.report } }
+
+    func statusChanges() async -> AsyncStream<StatusReport> {
+        let (stream, source) = AsyncStream.makeStream(of: StatusReport.self, bufferingPolicy: .bufferingNewest(1))
+        let number = state.withLock { state in
+            state.nextFollower += 1
+            state.followers[state.nextFollower] = source
+            source.yield(state.report)
+            return state.nextFollower
+        }
+        source.onTermination = { _ in self.state.withLock { $0.followers[number] = nil } }
+        return stream
+    }
+
+    func act(_ command: OperatorCommand, on name: String) async throws(ControlFailure) {
+        try check(name)
+        await withCheckedContinuation { continuation in
+            let isSlow = state.withLock { state in
+                state.calls.append("\(command.rawValue) \(name)")
+                if state.isSlow { state.waiters.append(continuation) }
+                return state.isSlow
+            }
+            if !isSlow { continuation.resume() }
+        }
+    }
+
+    func logPath(of instance: String, previous: Bool) async throws(ControlFailure) -> String? {
+        try check(instance)
+        return state.withLock { previous ? $0.previousLogPaths[instance] : $0.logPaths[instance] }
+    }
+
+    func attach(name: String, baseURL: String, apiKeyFile: String?) async throws(ControlFailure) {
+        try throwFailure()
+        state.withLock { state in
+            state.calls.append("attach \(name) \(baseURL)")
+            state.attachedKeys[name] = apiKeyFile
+        }
+    }
+
+    func detach(name: String) async throws(ControlFailure) {
+        try check(name)
+        state.withLock { $0.calls.append("detach \(name)") }
+    }
+
+    func reload(planOnly: Bool) async throws(ControlFailure) -> ReloadReport {
+        try throwFailure()
+        state.withLock { $0.calls.append(planOnly ? "plan" : "reload") }
+        return ReloadReport(
+            added: ["chat-2"], changed: ["embed-0"], untouched: ["chat-0", "chat-1"], needsRestart: ["admin.listen"])
+    }
+
+    func metrics() async -> String { MetricsText(status: await status(), gateway: nil).render() }
+
+    private func throwFailure() throws(ControlFailure) {
+        let failure = state.withLock { state in
+            defer { state.failure = nil }
+            return state.failure
+        }
+        if let failure { throw failure }
+    }
+
+    private func check(_ name: String) throws(ControlFailure) {
+        try throwFailure()
+        let isKnown = state.withLock { state in
+            state.report.providers.contains { $0.name == name || $0.instances.contains { $0.id == name } }
+        }
+        guard isKnown else { throw .noSuchInstance(name) }
+    }
+}
