@@ -20,13 +20,9 @@ extension EngineProcess {
     private func endNow(evidence: String?) {
         guard !state.withLock({ $0.hasEnded }) else { return }
         Bounded.wait(.seconds(5)) {
-            let living = self.tree.members()
             // What is mapped now is left behind in a moment.
-            let segments = self.sharedMemory(living)
-            self.state.withLock { state in
-                state.file.sharedMemory = Set(state.file.sharedMemory).union(segments).sorted()
-            }
-            if let evidence { self.save(evidence: evidence, living) }
+            self.noteSharedMemory()
+            if let evidence { self.save(evidence: evidence, self.tree.members()) }
         }
         killAll()
         reapAll()

@@ -24,12 +24,13 @@ extension EngineProcess {
         usage.cpu = .nanoseconds(Int64(clamping: ticks &* (1_000_000_000 / ProcessTable.ticksPerSecond)))
         let fresh = watchNew(living)
         readRoles(living)
-        // Maps of a large process are long: read when somebody is new, and every ten seconds.
-        let turn = state.withLock { state -> Int in
-            state.surveys += 1
-            return state.surveys
+        // Maps of a large process are long: read at every look for a while after somebody new came, who makes his
+        // segments then, and every ten seconds later.
+        let isDue = state.withLock { state -> Bool in
+            state.surveys = fresh ? 0 : state.surveys + 1
+            return state.surveys <= 10 || state.surveys % 10 == 0
         }
-        let segments = fresh || turn % 10 == 0 ? sharedMemory(living) : nil
+        let segments = isDue ? sharedMemory(living) : nil
         remember(living, segments)
         report(.usage(usage))
     }
@@ -70,6 +71,14 @@ extension EngineProcess {
             let isPlain = state.withLock { $0.members[entry.pid].map { $0.role == nil } ?? false }
             guard isPlain, let role = ProcessTable.engineRole(entry.pid) else { continue }
             state.withLock { $0.members[entry.pid]?.role = role }
+        }
+    }
+
+    /// Notes the segments that are mapped now, and so may be left behind soon.
+    func noteSharedMemory() {
+        let segments = sharedMemory(tree.members())
+        state.withLock { state in
+            state.file.sharedMemory = Set(state.file.sharedMemory).union(segments).sorted()
         }
     }
 

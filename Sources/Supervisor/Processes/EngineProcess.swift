@@ -96,12 +96,25 @@ final class EngineProcess: LaunchedServer {
     }
 
     func terminate() {
-        let pidfd = state.withLock { $0.hasExited ? -1 : $0.members[pid]?.pidfd ?? -1 }
-        if pidfd >= 0 {
+        // A look at its shared memory first: whoever obeys at once leaves nobody to ask.
+        DispatchQueue(label: "stoker.terminate.\(run)").async {
+            Bounded.wait(.milliseconds(500)) { self.noteSharedMemory() }
+            self.signalEnd()
+        }
+    }
+
+    private func signalEnd() {
+        // Under the lock: the descriptor is closed, and its number free for another process's, only once it is out of
+        // the table.
+        let hasNoDescriptor = state.withLock { state -> Bool in
+            guard !state.hasExited else { return false }
+            guard let pidfd = state.members[pid]?.pidfd, pidfd >= 0 else { return true }
             stoker_pidfd_send_signal(pidfd, SIGTERM)
             // A stopped process would never see it.
             stoker_pidfd_send_signal(pidfd, SIGCONT)
-        } else if ProcessTable.entry(pid)?.started == started {
+            return false
+        }
+        if hasNoDescriptor, ProcessTable.entry(pid)?.started == started {
             kill(pid, SIGTERM)
             kill(pid, SIGCONT)
         }

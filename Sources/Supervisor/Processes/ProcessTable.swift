@@ -90,22 +90,39 @@ enum ProcessTable {
     /// The files of /dev/shm that a process has mapped and that still have a name.
     static func sharedMemory(_ pid: Int32) -> Set<String> {
         guard let bytes = SystemFile.bytes("/proc/\(pid)/maps", limit: 8 << 20) else { return [] }
-        return sharedMemory(inMaps: bytes)
+        var (named, renamed) = sharedMemory(inMaps: bytes)
+        if renamed.isEmpty { return named }
+        for name in SystemFile.names(in: "/dev/shm") {
+            var info = stat()
+            if lstat("/dev/shm/\(name)", &info) == 0, renamed.contains(UInt64(info.st_ino)) {
+                named.insert("/dev/shm/\(name)")
+            }
+        }
+        return named
     }
 
-    /// Finds the names in the text of a /proc/PID/maps.
-    static func sharedMemory(inMaps bytes: [UInt8]) -> Set<String> {
+    /// Finds the files in the text of a /proc/PID/maps: names, and the inodes of those whose first name is gone.
+    ///
+    /// A named semaphore is made under another name and linked to its own (sem_open(3) of the C library), so its maps
+    /// show a deleted file though there is one; a file that is gone altogether has no inode in /dev/shm any more.
+    static func sharedMemory(inMaps bytes: [UInt8]) -> (named: Set<String>, renamed: Set<UInt64>) {
         let mark = Array(" /dev/shm/".utf8)
-        var found: Set<String> = []
+        var named: Set<String> = []
+        var renamed: Set<UInt64> = []
         for line in bytes.split(separator: 0x0A) {
             guard line.count > mark.count, let slash = line.firstIndex(of: UInt8(ascii: "/")), slash > line.startIndex
             else { continue }
             guard line[(slash - 1)...].starts(with: mark) else { continue }
             let path = String(decoding: line[slash...], as: UTF8.self)
-            // An unlinked one goes by itself with its last user.
-            if path.hasSuffix(" (deleted)") || path.contains("/..") { continue }
-            found.insert(path)
+            if path.hasSuffix(" (deleted)") {
+                let fields = line[..<slash].split(separator: 0x20)
+                if fields.count == 5, let inode = UInt64(String(decoding: fields[4], as: UTF8.self)) {
+                    renamed.insert(inode)
+                }
+            } else if !path.contains("/..") {
+                named.insert(path)
+            }
         }
-        return found
+        return (named, renamed)
     }
 }

@@ -27,4 +27,21 @@ struct EngineInterpreterTests {
 
     @Test("the command may be the interpreter itself")
     func interpreter() { #expect(find("/usr/bin/python3.11", "\u{7F}ELF") == "/usr/bin/python3.11") }
+
+    @Test("the interpreter is asked for the version, once, and not waited for for ever")
+    func asked() {
+        let folder = TestFolder()
+        let python = folder.script(
+            "python3", "#!/bin/sh\necho asked >> \(folder.path)/asked\n[ \"$1\" = -I ] && echo 0.31.2+cpu\n")
+        let vllm = folder.script("vllm", "#!\(python)\n")
+        let versions = EngineVersions()
+        #expect(versions.version(of: [vllm, "serve"], environment: [:]) == EngineVersion(0, 31, 2))
+        #expect(versions.version(of: ["vllm"], environment: ["PATH": folder.path]) == EngineVersion(0, 31, 2))
+        #expect(SystemFile.text("\(folder.path)/asked") == "asked\n")
+
+        let slow = folder.script("python3.9", "#!/bin/sh\nexec sleep 1000\n")
+        let other = folder.script("slow", "#!\(slow)\n")
+        #expect(EngineVersions(patience: 50).version(of: [other], environment: [:]) == nil)
+        #expect(versions.version(of: ["/no/such/vllm"], environment: [:]) == nil)
+    }
 }

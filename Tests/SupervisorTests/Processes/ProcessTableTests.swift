@@ -29,7 +29,28 @@ struct ProcessTableTests {
             7f0000004000-7f0000005000 rw-s 00000000 00:1a 8 /dev/shm/sem.mp-abc
             7f0000005000-7f0000006000 rw-s 00000000 00:1a 9 /srv/dev/shm/other
             """
-        #expect(ProcessTable.sharedMemory(inMaps: Array(maps.utf8)) == ["/dev/shm/psm_1234", "/dev/shm/sem.mp-abc"])
+        let found = ProcessTable.sharedMemory(inMaps: Array(maps.utf8))
+        #expect(found.named == ["/dev/shm/psm_1234", "/dev/shm/sem.mp-abc"])
+        #expect(found.renamed == [6])
+    }
+
+    @Test("a named semaphore is found though its maps show a deleted file")
+    func semaphore() {
+        let name = "stoker-test-\(getpid())-\(UInt32.random(in: .min ... .max))"
+        #expect(makeSemaphore(name))
+        #expect(ProcessTable.sharedMemory(getpid()).contains("/dev/shm/sem.\(name)"))
+        unlink("/dev/shm/sem.\(name)")
+        #expect(!ProcessTable.sharedMemory(getpid()).contains("/dev/shm/sem.\(name)"))
+    }
+
+    /// sem_open is variadic, so it is played: made under one name, linked to the other, mapped.
+    private func makeSemaphore(_ name: String) -> Bool {
+        let first = "/dev/shm/sem.tmp-\(name)"
+        let fd = open(first, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard fd >= 0, ftruncate(fd, 32) == 0 else { return false }
+        defer { close(fd) }
+        let mapped = mmap(nil, 32, PROT_READ | PROT_WRITE, Int32(MAP_SHARED), fd, 0)
+        return mapped != MAP_FAILED && link(first, "/dev/shm/sem.\(name)") == 0 && unlink(first) == 0
     }
 
     @Test(

@@ -77,6 +77,11 @@ struct StandInBench {
         ProcessTable.all().filter { $0.session == head && !$0.isZombie }
     }
 
+    /// The shared memory that a tree has mapped.
+    func segments(_ head: Int32) -> Set<String> {
+        tree(head).reduce(into: []) { $0.formUnion(ProcessTable.sharedMemory($1.pid)) }
+    }
+
     /// Ends everything, and says what is left: nothing.
     func end() async -> [String] {
         await owner.shutdown()
