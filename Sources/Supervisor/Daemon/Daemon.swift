@@ -171,6 +171,7 @@ public actor Daemon {
         await admin?.stop()
         prober.shutdown()
         unlink(registryServer.path)
+        StopMark(state.directories).clear()
         logger.info("stoker has stopped")
         return 0
     }
@@ -229,6 +230,7 @@ public actor Daemon {
 
     private func stop(because signal: String) async {
         isStopping = true
+        StopMark(state.directories).set()
         logger.notice("stopping", metadata: ["signal": "\(signal)", "instances": "\(owners.count)"])
         notify(reporter.stopping("stopping \(owners.count) instances", at: .now()))
         await withTaskGroup { group in

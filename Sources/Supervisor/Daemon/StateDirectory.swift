@@ -55,6 +55,14 @@ struct StateDirectory: Sendable {
         return descriptor
     }
 
+    /// Whether no daemon holds the lock.
+    static func isFree(_ directories: Directories) -> Bool {
+        let descriptor = open("\(directories.runtime)/stoker.lock", O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { return true }
+        defer { close(descriptor) }
+        return flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    }
+
     private static func nextEpoch(_ path: String) throws(DaemonFailure) -> UInt64 {
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
         let last = UInt64(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0

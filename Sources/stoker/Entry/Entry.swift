@@ -11,7 +11,7 @@ enum Entry {
         if arguments.first == GatewayArguments.word { return runGateway(Array(arguments.dropFirst())) }
         do {
             let command = try StokerCommand.parseAsRoot(arguments)
-            if let daemon = command as? RunCommand { return runAsync(daemon) }
+            if let command = command as? any AsyncParsableCommand { return runAsync(command) }
             var synchronous = command
             try synchronous.run()
             return ExitStatus.done.rawValue
@@ -52,10 +52,13 @@ enum Entry {
         }
     }
 
-    /// Runs the daemon while the main thread serves the main queue; never returns.
-    private static func runAsync(_ command: RunCommand) -> Int32 {
+    /// Runs a command that waits for things while the main thread serves the main queue; never returns.
+    private static func runAsync(_ command: any AsyncParsableCommand) -> Int32 {
+        // Given away whole: nobody else has it from here on.
+        nonisolated(unsafe) let command = command
         Task.detached {
             do {
+                var command = command
                 try await command.run()
                 exit(ExitStatus.done.rawValue)
             } catch {
