@@ -37,7 +37,8 @@ public struct Sweep: Sendable {
     /// - Parameter everything: Also after a crash, when nobody is to take anything over.
     public func run(everything: Bool) async -> Outcome {
         guard everything || environment["SERVICE_RESULT"] == "success" || StopMark(directories).isSet else {
-            return .left("no stop was meant: what runs is left for the next 'stoker run' ('stoker sweep --all' ends it)")
+            return .left(
+                "no stop was meant: what runs is left for the next 'stoker run' ('stoker sweep --all' ends it)")
         }
         guard StateDirectory.isFree(directories) else {
             return .failed(["a daemon runs with \(directories.runtime): stop it instead"])

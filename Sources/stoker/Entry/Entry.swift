@@ -54,11 +54,10 @@ enum Entry {
 
     /// Runs a command that waits for things while the main thread serves the main queue; never returns.
     private static func runAsync(_ command: any AsyncParsableCommand) -> Int32 {
-        // Given away whole: nobody else has it from here on.
-        nonisolated(unsafe) let command = command
+        let given = Given(command: command)
         Task.detached {
             do {
-                var command = command
+                var command = given.command
                 try await command.run()
                 exit(ExitStatus.done.rawValue)
             } catch {
@@ -66,5 +65,10 @@ enum Entry {
             }
         }
         dispatchMain()
+    }
+
+    /// A command that is given away whole: nobody else has it from then on.
+    private struct Given: @unchecked Sendable {
+        var command: any AsyncParsableCommand
     }
 }
