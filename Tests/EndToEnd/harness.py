@@ -189,7 +189,11 @@ class Stoker:
         assert not left, f"left behind: {left}\n{text[-3000:]}"
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, kind, *_):
         if kind is not None:
