@@ -201,7 +201,7 @@ public actor Daemon {
     private func registryChanged() async {
         revision += 1
         let readiness = await registry.readiness
-        let isMoving = await registry.records.contains { $0.status.state.isOnItsWay }
+        let isMoving = await registry.records.contains { $0.isOnItsWay }
         if readiness.isReady != wasReady {
             wasReady = readiness.isReady
             logger.notice(

@@ -38,7 +38,7 @@ extension InstanceOwner {
         complete(&status, lifecycle.models, now)
         return InstanceRecord(
             provider: plan.provider.name, kind: .launched, status: status, entries: entries,
-            settled: lifecycle.isSettled)
+            settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay)
     }
 
     private func makeRecord(

@@ -130,6 +130,16 @@ public struct Lifecycle: Sendable {
         }
     }
 
+    /// Whether it will serve before long if all goes well, without anybody's help.
+    public var isOnItsWay: Bool {
+        guard goal == .run, !isFinal else { return false }
+        switch state {
+        case .starting, .loading, .warming, .stopping, .backoff: return true
+        case .draining: return ending != nil
+        case .stopped, .ready, .unhealthy, .failed, .quarantined, .connecting, .misconfigured: return false
+        }
+    }
+
     /// Whether a process of the present run may live.
     public var isAlive: Bool { hasTree }
 

@@ -12,16 +12,20 @@ public struct InstanceRecord: Sendable, Hashable {
     public var entries: [InstanceEntry]
     /// Whether waiting can help no more: failed, misconfigured, stopped, or unreachable for 30 s.
     public var settled: Bool
+    /// Whether it is expected to serve before long without anybody's help: starting, or ended and to be started again.
+    public var isOnItsWay: Bool
 
     /// A record.
     public init(
-        provider: String, kind: ProviderKind, status: InstanceStatus, entries: [InstanceEntry], settled: Bool
+        provider: String, kind: ProviderKind, status: InstanceStatus, entries: [InstanceEntry], settled: Bool,
+        isOnItsWay: Bool = false
     ) {
         self.provider = provider
         self.kind = kind
         self.status = status
         self.entries = entries
         self.settled = settled
+        self.isOnItsWay = isOnItsWay
     }
 }
 

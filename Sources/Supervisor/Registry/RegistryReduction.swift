@@ -236,13 +236,13 @@ struct RegistryReduction: Sendable {
             let members = records.values.filter { $0.provider == provider.name }.sorted { $0.status.id < $1.status.id }
             let isServing = members.contains { $0.status.published }
             let waiting = members.filter { !$0.status.published }
-            let spokesman = waiting.first { $0.status.state.isOnItsWay } ?? waiting.first
+            let spokesman = waiting.first { $0.isOnItsWay } ?? waiting.first
             var known = knownModels[provider.name] ?? []
             known.formUnion(provider.configuredModelIDs)
             return ProviderEntry(
                 name: provider.name, passthroughAllow: provider.passthroughAllow, knownModels: known.sorted(),
                 settled: isServing, reason: spokesman.map { Readiness.sentence(about: $0.status) } ?? "starting",
-                loading: members.isEmpty || waiting.contains { $0.status.state.isOnItsWay },
+                loading: members.isEmpty || waiting.contains { $0.isOnItsWay },
                 retryAfterSeconds: spokesman?.status.state == .failed ? 30 : 5,
                 instances: members.flatMap(\.entries).sorted { $0.run < $1.run })
         }
@@ -252,17 +252,6 @@ struct RegistryReduction: Sendable {
 extension SnapshotVersion {
     /// Before every snapshot.
     static let never = SnapshotVersion(epoch: 0, revision: 0)
-}
-
-extension InstanceState {
-    /// Whether an instance in this state is expected to serve before long without anybody's help.
-    var isOnItsWay: Bool {
-        switch self {
-        case .starting, .loading, .warming, .backoff: true
-        case .stopped, .ready, .unhealthy, .draining, .stopping, .failed, .quarantined, .connecting, .misconfigured:
-            false
-        }
-    }
 }
 
 extension ProviderConfiguration {
