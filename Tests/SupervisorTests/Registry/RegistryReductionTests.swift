@@ -29,7 +29,8 @@ import Testing
         let entry = InstanceEntry(
             run: InstanceRun(instance: instance, run: run), endpoint: endpoint, state: state, published: published,
             models: models.map { ModelCard(id: $0) })
-        return InstanceRecord(provider: "chat", kind: .launched, status: status, entries: [entry], settled: settled,
+        return InstanceRecord(
+            provider: "chat", kind: .launched, status: status, entries: [entry], settled: settled,
             isOnItsWay: [.starting, .loading, .warming, .backoff].contains(state))
     }
 
