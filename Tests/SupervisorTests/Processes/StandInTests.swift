@@ -17,7 +17,7 @@ struct StandInTests {
         let status = await stand.owner.status
         #expect(status.models == ["org/m"])
         #expect(status.endpoint == "unix:\(stand.bench.folder.path)/run/i/0.1.sock")
-        #expect(stand.sink.states == [.starting, .loading, .warming, .ready])
+        #expect(await eventually { stand.sink.states == [.starting, .loading, .warming, .ready] })
         let segments = stand.segments(try #require(status.pid))
         #expect(!segments.isEmpty)
         #expect(await stand.end() == [])
