@@ -1,6 +1,18 @@
 import Fleet
 
 extension Daemon {
+    /// Ends what an earlier life left of instances that are not configured any more; of all, where that life was told to
+    /// stop and did not come to its end.
+    func endLeftovers() async {
+        let mark = StopMark(state.directories)
+        let wanted = Set(configuration.providers.flatMap(\.instanceNames))
+        for problem in await spawner.sweep(keeping: mark.isSet ? [] : wanted) {
+            notices.append(problem)
+            logger.error("something of an earlier life does not end", metadata: ["detail": "\(problem)"])
+        }
+        mark.clear()
+    }
+
     /// Makes the instances of a provider and lets them begin.
     func add(_ provider: ProviderConfiguration) async {
         for name in provider.instanceNames { await add(name, of: provider) }

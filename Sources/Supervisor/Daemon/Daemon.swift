@@ -15,6 +15,7 @@ public actor Daemon {
     let keeper: GatewayKeeper
     let services: InstanceServices
     let prober: CurlProber
+    let spawner: EngineSpawner
     let predecessor: GatewayPredecessor?
     let attachmentStore: AttachmentStore
     let notifier: any NotifySocket
@@ -98,8 +99,9 @@ public actor Daemon {
             environment: configuration.inheritedEnvironment(from: options.environment),
             trees: ProcessTrees.detect(runtime: state.directories.runtime), logger: logger)
         setup.openFiles = openFiles
+        setup.gpus = NVML.ofThisMachine()
         setup.sink = EngineOutput(logger: logger)
-        let spawner = EngineSpawner(setup)
+        spawner = EngineSpawner(setup)
         logger.info("trees of processes", metadata: ["kept_by": "\(spawner.treesDescription)"])
         services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
     }
@@ -137,6 +139,7 @@ public actor Daemon {
         }
         let addresses = configuration.listen.map(\.description).joined(separator: ", ")
         logger.info("stoker runs", metadata: ["version": "\(options.version)", "gateway": "\(addresses)"])
+        await endLeftovers()
         for provider in configuration.providers { await add(provider) }
         for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) {
             await restore(name, attachment)
@@ -219,7 +222,8 @@ public actor Daemon {
             logger.error("a gateway loop has not turned for 5 s; the gateway is replaced", metadata: [:])
             await keeper.replace()
         }
-        notify(reporter.tick(isTurning: true, at: now))
+        // The registry, the keeper and this actor have just answered; the probes' thread says when it last turned.
+        notify(reporter.tick(isTurning: now - prober.lastTurn < .seconds(10), at: now))
     }
 
     func notify(_ messages: [String]) {
