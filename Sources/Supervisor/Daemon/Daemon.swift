@@ -29,6 +29,7 @@ public actor Daemon {
     var notices: [String] = []
     var revision: UInt64 = 0
     var reporter: SystemdReporter
+    var pulse: GatewayPulse
     var isStopping = false
     private var wasReady = false
     private var admin: AdminServer?
@@ -75,6 +76,7 @@ public actor Daemon {
         notifier = SystemdNotifySocket()
         attachmentStore = AttachmentStore(path: "\(state.directories.state)/attached.json", logger: logger)
         attachments = attachmentStore.load()
+        pulse = GatewayPulse(at: began)
         reporter = SystemdReporter(
             watchdog: options.environment["WATCHDOG_USEC"].flatMap(Int64.init).map { .microseconds($0) }, at: began)
 
@@ -217,9 +219,8 @@ public actor Daemon {
         let now = Instant.now()
         let pid = await keeper.pid
         let heartbeats = if let pid { await registry.heartbeats(of: pid) } else { [] as [Instant] }
-        // A loop that has not turned for 5 s serves nobody: the gateway is killed and replaced.
-        if let stalest = heartbeats.min(), now - stalest > .seconds(5), await registry.isConnected(pid: pid) {
-            logger.error("a gateway loop has not turned for 5 s; the gateway is replaced", metadata: [:])
+        if pulse.isStuck(pid: pid, heartbeats: heartbeats, at: now) {
+            logger.error("a gateway loop has not turned for 5 s; the gateway is replaced")
             await keeper.replace()
         }
         // The registry, the keeper and this actor have just answered; the probes' thread says when it last turned.
