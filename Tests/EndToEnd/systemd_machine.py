@@ -74,7 +74,8 @@ ip link set lo up 2>/dev/null || true
 cd "$root"
 mkdir -p mnt/host
 pivot_root . mnt/host
-exec chroot . /bin/sh -c 'umount -l /mnt/host; exec env -i container=test \
+# Shared within, as at a real boot: credentials reach a unit by propagation.
+exec chroot . /bin/sh -c 'umount -l /mnt/host; mount --make-rshared /; exec env -i container=test \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$0" --system --unit=multi-user.target \
     --log-target=journal --show-status=no' "$SYSTEMD"
 """
@@ -106,6 +107,12 @@ def unified_mount():
         if right.startswith("cgroup2 "):
             return pathlib.Path(left.split()[4])
     return None
+
+
+def may_lower_oom_score():
+    """Whether this process has CAP_SYS_RESOURCE (24)."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return bool(int(status.split("CapEff:")[1].split()[0], 16) >> 24 & 1)
 
 
 class Machine:

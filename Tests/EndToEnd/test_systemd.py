@@ -220,7 +220,9 @@ def test_cgroups_environment_and_journal(machine, stoker):
         assert int(status.split("Uid:")[1].split()[0]) == 990 and "NoNewPrivs:\t1" in status
         assert int(pathlib.Path(f"/proc/{found}/oom_score_adj").read_text()) == 100
     supervisor = machine.host_pid(machine.main_pid())
-    assert int(pathlib.Path(f"/proc/{supervisor}/oom_score_adj").read_text()) == -500
+    # Where the machine may not lower it (no CAP_SYS_RESOURCE), systemd goes on silently, and so do we.
+    lowest = -500 if systemd_machine.may_lower_oom_score() else 0
+    assert int(pathlib.Path(f"/proc/{supervisor}/oom_score_adj").read_text()) == lowest
 
     entries = machine.journal("STOKER_INSTANCE=chat-0")
     assert {e.get("STOKER_STATE") for e in entries} >= {"starting", "loading", "ready"}
