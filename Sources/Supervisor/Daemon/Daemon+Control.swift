@@ -116,6 +116,9 @@ extension Daemon: DaemonControl {
         if !planOnly {
             notify(["RELOADING=1\nMONOTONIC_USEC=\(Instant.now().nanoseconds / 1000)"])
             await apply(difference, new)
+            accepted.keep(loaded)
+            notices.removeAll { $0 == AcceptedConfiguration.notice }
+            reporter.notice = nil
             notify(["READY=1"])
             logger.notice(
                 "configuration reloaded",

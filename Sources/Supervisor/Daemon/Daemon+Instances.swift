@@ -19,17 +19,19 @@ extension Daemon {
     }
 
     private func add(_ name: String, of provider: ProviderConfiguration) async {
-        let plan = InstancePlan(name: name, number: freeNumber(), provider: provider)
+        let plan = InstancePlan(name: name, number: number(for: name), provider: provider)
         let owner = InstanceOwner(plan: plan, services: services, sink: registry)
         plans[name] = plan
         owners[name] = owner
         await registry.register(instance: name) { event in await owner.registry(event) }
-        await owner.begin(wanted: true)
+        await owner.begin(wanted: true, inherited: registry.inherited(name))
     }
 
-    /// The least number that no instance has: it is part of socket names, and stays with the instance.
-    private func freeNumber() -> Int {
-        let taken = Set(plans.values.map(\.number))
+    /// The least number that no instance has: it is part of socket names, and stays with the instance. One that a server
+    /// of an earlier life listens by is that instance's.
+    private func number(for name: String) -> Int {
+        if let earlier = earlierNumbers[name] { return earlier }
+        let taken = Set(plans.values.map(\.number)).union(earlierNumbers.values)
         return (0...).first { !taken.contains($0) } ?? taken.count
     }
 

@@ -14,8 +14,11 @@ public actor Daemon {
     let registryServer: RegistryServer
     let keeper: GatewayKeeper
     let services: InstanceServices
-    let prober: CurlProber
     let spawner: EngineSpawner
+    let accepted: AcceptedConfiguration
+    /// Instances' numbers in socket names that servers of an earlier life may still listen by.
+    let earlierNumbers: [String: Int]
+    let prober: CurlProber
     let predecessor: GatewayPredecessor?
     let attachmentStore: AttachmentStore
     let notifier: any NotifySocket
@@ -44,16 +47,18 @@ public actor Daemon {
         signal(SIGPIPE, SIG_IGN)
         let signals = Signals.stream(of: [SIGTERM, SIGINT, SIGHUP])
         let source = ConfigurationSource(option: options.configurationPath, environment: options.environment)
+        let accepted = AcceptedConfiguration(source.directories)
         let loaded = source.load()
         for problem in loaded.problems { writeLine("\(problem)") }
-        guard let configuration = loaded.configuration else {
+        guard let configuration = loaded.configuration ?? accepted.configurationInNeed(of: source) else {
             writeLine("stoker: the configuration cannot be used; 'stoker check' shows this list too")
             return 2
         }
         do {
             let daemon = try await Daemon(
                 options: options, source: source, configuration: configuration,
-                state: StateDirectory(source.directories), openFiles: openFiles, logger: logger)
+                state: StateDirectory(source.directories), accepted: accepted, openFiles: openFiles, logger: logger)
+            await daemon.began(with: loaded)
             return try await daemon.serve(signals)
         } catch let failure as DaemonFailure {
             writeLine("stoker: \(failure)")
@@ -66,12 +71,13 @@ public actor Daemon {
 
     private init(
         options: Options, source: ConfigurationSource, configuration: Configuration, state: StateDirectory,
-        openFiles: UInt64?, logger: Logger
+        accepted: AcceptedConfiguration, openFiles: UInt64?, logger: Logger
     ) async throws {
         self.options = options
         self.source = source
         self.configuration = configuration
         self.state = state
+        self.accepted = accepted
         self.logger = logger
         notifier = SystemdNotifySocket()
         attachmentStore = AttachmentStore(path: "\(state.directories.state)/attached.json", logger: logger)
@@ -104,6 +110,7 @@ public actor Daemon {
         setup.gpus = NVML.ofThisMachine()
         setup.sink = EngineOutput(logger: logger)
         spawner = EngineSpawner(setup)
+        earlierNumbers = spawner.earlierNumbers()
         logger.info("trees of processes", metadata: ["kept_by": "\(spawner.treesDescription)"])
         services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
     }
@@ -128,10 +135,22 @@ public actor Daemon {
         return environment.filter { wanted.contains($0.key) }
     }
 
+    /// Keeps a configuration that was accepted; goes on by an earlier one where this one was not, and says so.
+    private func began(with loaded: ConfigurationSource.Loaded) {
+        guard loaded.configuration == nil else { return accepted.keep(loaded) }
+        logger.error("the configuration is invalid; the last accepted one goes on", metadata: [:])
+        notices.append(AcceptedConfiguration.notice)
+        reporter.notice = AcceptedConfiguration.notice
+    }
+
     private func serve(_ signals: AsyncStream<Int32>) async throws -> Int32 {
         let serving = Task { [registryServer] in try? await registryServer.run() }
         defer { serving.cancel() }
         try await keeper.start(after: predecessor)
+        // What a gateway that lived on routes by is known before any instance is looked for.
+        if let pid = await keeper.pid, pid == predecessor?.record.pid {
+            await registry.greeting(of: pid, within: .seconds(1))
+        }
         for listener in keeper.listeners { notifier.store(listener.descriptor, name: "gateway") }
         do {
             try await startAdmin()
@@ -145,6 +164,14 @@ public actor Daemon {
         for provider in configuration.providers { await add(provider) }
         for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) {
             await restore(name, attachment)
+        }
+        let spawner = spawner
+        let names = Set(plans.keys)
+        Task {
+            // What an earlier life left of instances that are not configured any more.
+            for problem in await spawner.sweep(keeping: names) {
+                logger.warning("something is left of an earlier life", metadata: ["problem": "\(problem)"])
+            }
         }
         let watching = Task { for await _ in await self.registry.changes() { await self.registryChanged() } }
         let ticking = Task {

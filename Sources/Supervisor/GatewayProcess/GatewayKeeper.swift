@@ -51,9 +51,8 @@ public actor GatewayKeeper {
     /// lets the old one's streams end. Throws when a gateway cannot be started at all.
     func start(after predecessor: GatewayPredecessor?) async throws(DaemonFailure) {
         if let record = predecessor?.record {
-            let isFit =
-                record.build == build && record.loops == order.loops && record.listeners == order.listeners.count
-            if isFit, predecessor?.sockets().map(sameSockets) == true {
+            let isFit = record.build == build && record.loops == order.loops
+            if isFit, predecessor?.holds(order.listeners) == true {
                 logger.notice("took over the running gateway", metadata: ["pid": "\(record.pid)"])
                 await follow(record.pid)
                 return
@@ -67,12 +66,6 @@ public actor GatewayKeeper {
             }
         }
         try await launch()
-    }
-
-    /// Whether these are copies of our own sockets; closes them.
-    private func sameSockets(_ copies: [ListeningSocket]) -> Bool {
-        defer { for copy in copies { close(copy.descriptor) } }
-        return copies.map(\.address) == order.listeners.map(\.address)
     }
 
     private func launch() async throws(DaemonFailure) {

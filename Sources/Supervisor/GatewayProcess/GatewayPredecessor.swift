@@ -39,6 +39,15 @@ struct GatewayPredecessor: Sendable {
         try? JSONEncoder().encode(record).write(to: URL(filePath: path), options: .atomic)
     }
 
+    /// Whether its descriptors are these very sockets. Asked of /proc, which needs less than having copies of them: also
+    /// where the kernel lets nobody but a parent attach (Yama).
+    func holds(_ listeners: [ListeningSocket]) -> Bool {
+        guard listeners.count == record.listeners else { return false }
+        return listeners.enumerated().allSatisfy { index, listener in
+            SystemFile.isSame("/proc/\(record.pid)/fd/\(3 + index)", "/proc/self/fd/\(listener.descriptor)")
+        }
+    }
+
     /// Copies of its listening sockets; nil where the kernel does not let us have them (ptrace(2)'s rules).
     func sockets() -> [ListeningSocket]? {
         let pidfd = stoker_pidfd_open(record.pid)

@@ -3,14 +3,14 @@ import Health
 
 /// Asking an instance how it is, and telling its machine what the answers add up to.
 extension InstanceOwner {
-    func beginHealth(_ run: UInt64, _ now: Instant) {
+    func beginHealth(_ run: UInt64, _ now: Instant, with event: HealthMonitor.Event = .began) {
         monitorRun = run
         monitor = HealthMonitor(
             settings: HealthMonitor.Settings(
                 kind: plan.kind, configuration: services.health, warmup: warmup,
                 configuredModels: plan.provider.models, expectedIds: expectedIds),
             at: now)
-        feed(.health(.began))
+        feed(.health(event))
     }
 
     private var warmup: LaunchConfiguration.Warmup {

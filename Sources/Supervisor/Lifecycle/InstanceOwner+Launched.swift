@@ -7,10 +7,12 @@ extension InstanceOwner {
         switch action {
         case .record: emit(now)
         case .launch(let run): self.launch(run, launch)
+        case .adopt(let run): adopt(run)
         case .cancelLaunch: launchTask?.cancel()
         case .beginHealth(let run):
             progress = StartProgress(stall: launch.timeouts.startStall, began: now)
             beginHealth(run, now)
+        case .resumeHealth(let run, let models): beginHealth(run, now, with: .adopted(models))
         case .endHealth:
             monitor = nil
             progress = nil
@@ -33,6 +35,32 @@ extension InstanceOwner {
             let result = await spawner.launch(order) { inbox.yield(.server(run, $0)) }
             inbox.yield(.launch(run, result))
         }
+    }
+
+    private func adopt(_ run: UInt64) {
+        let plan = plan
+        let spawner = services.spawner
+        let inbox = inbox
+        launchTask = Task {
+            let found = await spawner.adopt(plan) { inbox.yield(.server(run, $0)) }
+            inbox.yield(.adoption(run, found))
+        }
+    }
+
+    private func adopted(_ run: UInt64, _ found: AdoptedServer?) {
+        defer { inherited = nil }
+        // A record of an older run than the last cannot be believed: what it left is ended before the next launch.
+        guard let found, found.run == run, run == self.run else { return feed(.launched(.nothingToAdopt(run))) }
+        server = found.server
+        var published: [ModelCard]?
+        if let inherited, inherited.published, inherited.run.run == run, inherited.endpoint == found.server.endpoint {
+            published = inherited.models
+            hasListened = true
+        }
+        services.logger.notice(
+            "took over a running server",
+            metadata: ["instance": "\(plan.name)", "run": "\(run)", "pid": "\(found.server.pid)"])
+        feed(.launched(.adopted(run, pid: found.server.pid, published: published)))
     }
 
     private func endTree(_ run: UInt64, evidence: String?) {
@@ -84,6 +112,7 @@ extension InstanceOwner {
         case .launch(let run, .success(let server)):
             self.server = server
             feed(.launched(.launched(run, pid: server.pid)))
+        case .adoption(let run, let found): adopted(run, found)
         case .launch(let run, .failure(let failure)): feed(.launched(.launchFailed(run, failure)))
         case .cleaned(let run, let postmortem):
             if run == self.run {

@@ -18,6 +18,7 @@ public actor InstanceOwner {
     enum Input: Sendable {
         case server(UInt64, ServerEvent)
         case launch(UInt64, Result<any LaunchedServer, LaunchFailure>)
+        case adoption(UInt64, AdoptedServer?)
         case cleaned(UInt64, Postmortem)
         case probed(UInt64, UInt64, HTTPProbeResult)
         case resolved(Resolution)
@@ -44,6 +45,8 @@ public actor InstanceOwner {
     var usage: TreeUsage?
     var inflight = 0
     var hasListened = false
+    /// What gateways route to the last run of an earlier life by.
+    var inherited: InstanceEntry?
 
     // Attached only.
     var endpoint: Endpoint?
@@ -113,8 +116,12 @@ public actor InstanceOwner {
 
     // MARK: what others may ask
 
-    /// Begins: starts the instance when it is wanted, else leaves it stopped. An attached one is reached in any case.
-    public func begin(wanted: Bool) {
+    /// Begins: takes the instance over where an earlier life of the daemon left it running, else starts it; where it is not
+    /// wanted, leaves it stopped. An attached one is reached in any case.
+    ///
+    /// - Parameter inherited: What gateways that outlived the earlier supervisor route to this instance by.
+    public func begin(wanted: Bool, inherited: InstanceEntry? = nil) {
+        self.inherited = inherited
         switch machine {
         case .launched: feed(.launched(.begin(wanted: wanted)))
         case .attached: feed(.attached(.begin))

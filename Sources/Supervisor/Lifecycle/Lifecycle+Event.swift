@@ -16,6 +16,11 @@ extension Lifecycle {
         case waiting(UInt64, String)
         /// The process lives.
         case launched(UInt64, pid: Int32)
+        /// The last run of an earlier life of the daemon lives on and was taken over; with the models that gateways
+        /// route to it by, nil where they route nothing to it.
+        case adopted(UInt64, pid: Int32, published: [ModelCard]?)
+        /// The earlier life left nothing that can be taken over.
+        case nothingToAdopt(UInt64)
         /// There is no process, and nothing is left of the attempt.
         case launchFailed(UInt64, LaunchFailure)
         /// The head of the tree has exited.
@@ -43,10 +48,16 @@ extension Lifecycle {
         /// Prepare and launch this run: to be answered by ``Event/launched(_:pid:)`` or
         /// ``Event/launchFailed(_:_:)``, always.
         case launch(UInt64)
-        /// Give up the launch if it still can be: is answered as ``launch(_:)`` is.
+        /// Take over the run if an earlier life of the daemon left it running: to be answered by
+        /// ``Event/adopted(_:pid:published:)`` or ``Event/nothingToAdopt(_:)``, always.
+        case adopt(UInt64)
+        /// Give up the launch if it still can be: is answered as ``launch(_:)`` or ``adopt(_:)`` is.
         case cancelLaunch(UInt64)
         /// Begin to ask for health.
         case beginHealth(UInt64)
+        /// Go on asking for the health of one that was published in an earlier life: it counts as warm, with these
+        /// models, until a witness says otherwise.
+        case resumeHealth(UInt64, [ModelCard])
         /// Ask no more.
         case endHealth(UInt64)
         /// SIGTERM, then SIGCONT, to the server.

@@ -7,7 +7,10 @@ extension Lifecycle {
         guard state == .stopped, goal == .stop, !isFinal else { return }
         if wanted {
             goal = .run
-            start("the daemon started", now, &actions)
+            guard run > 0 else { return start("the daemon started", now, &actions) }
+            isLaunching = true
+            enter(.starting, "looks for what an earlier life of the daemon left running", now, &actions)
+            actions.append(.adopt(run))
         } else {
             actions.append(.record)
         }
@@ -49,6 +52,44 @@ extension Lifecycle {
         startDeadline = now + timeouts.startMax
         enter(.loading, "the server loads its model", now, &actions)
         actions.append(.beginHealth(run))
+    }
+
+    /// An earlier life's run lives on. What gateways route to goes on being routed to: it was confirmed in that life.
+    mutating func adopted(_ pid: Int32, _ published: [ModelCard]?, _ now: Instant, _ actions: inout [Action]) {
+        guard isLaunching else { return }
+        isLaunching = false
+        hasTree = true
+        self.pid = pid
+        if let published {
+            models = published
+            isDrained = false
+            readySince = now
+            policy.becameReady()
+        }
+        if let exit = earlyExit {
+            earlyExit = nil
+            exited(exit, now, &actions)
+        } else if ending != nil {
+            terminate(nil, now, &actions)
+        } else if let published {
+            works = true
+            isOffered = !isHeld
+            enter(isHeld ? .draining : .ready, "taken over from an earlier life of the daemon", now, &actions)
+            actions.append(.resumeHealth(run, published))
+        } else {
+            startDeadline = now + timeouts.startMax
+            enter(.loading, "taken over from an earlier life of the daemon; being asked", now, &actions)
+            actions.append(.beginHealth(run))
+        }
+    }
+
+    /// The next run is started; its launch ends what cannot be taken over.
+    mutating func nothingToAdopt(_ now: Instant, _ actions: inout [Action]) {
+        guard isLaunching else { return }
+        isLaunching = false
+        earlyExit = nil
+        guard ending == nil else { return settle(permanent: nil, now, &actions) }
+        start("the daemon started", now, &actions)
     }
 
     mutating func launchFailed(_ failure: LaunchFailure, _ now: Instant, _ actions: inout [Action]) {

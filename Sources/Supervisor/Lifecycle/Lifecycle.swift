@@ -83,7 +83,7 @@ public struct Lifecycle: Sendable {
     var readySince: Instant?
     /// Nothing is in flight on the present run: true until it is offered for the first time.
     var isDrained = true
-    /// The launch of the present run has not been answered.
+    /// The launch or the taking over of the present run has not been answered.
     var isLaunching = false
     /// It exited before its launch was answered.
     var earlyExit: ProcessEnd?
@@ -152,9 +152,9 @@ public struct Lifecycle: Sendable {
         case .shutdown(let waiter): shutdown(waiter, now, &actions)
         case .hurry: if state == .draining, ending != nil { terminate(nil, now, &actions) }
         case .tick: tick(now, &actions)
-        case .waiting(let run, _), .launched(let run, _), .launchFailed(let run, _), .exited(let run, _),
-            .engineDied(let run, _), .stalled(let run, _), .health(let run, _), .confirmed(let run),
-            .drained(let run), .cleaned(let run, _):
+        case .waiting(let run, _), .launched(let run, _), .adopted(let run, _, _), .nothingToAdopt(let run),
+            .launchFailed(let run, _), .exited(let run, _), .engineDied(let run, _), .stalled(let run, _),
+            .health(let run, _), .confirmed(let run), .drained(let run), .cleaned(let run, _):
             guard run == self.run else { break }
             takeOfRun(event, now, &actions)
         }
@@ -169,6 +169,8 @@ public struct Lifecycle: Sendable {
             reason = why
             actions.append(.record)
         case .launched(_, let pid): launched(pid, now, &actions)
+        case .adopted(_, let pid, let published): adopted(pid, published, now, &actions)
+        case .nothingToAdopt: nothingToAdopt(now, &actions)
         case .launchFailed(_, let failure): launchFailed(failure, now, &actions)
         case .exited(_, let exit): exited(exit, now, &actions)
         case .engineDied(_, let who): engineDied(who, now, &actions)

@@ -66,6 +66,18 @@ extension EngineSpawner {
         return trees
     }
 
+    /// The numbers in the names of the sockets that servers of an earlier life may still listen by, by instance.
+    func earlierNumbers() -> [String: Int] {
+        var numbers: [String: Int] = [:]
+        for name in context.files.names() {
+            guard case .unix(let path)? = context.files.read(name)?.endpoint?.address, context.ownsSocket(path),
+                let number = path.split(separator: "/").last?.split(separator: ".").first
+            else { continue }
+            numbers[name] = Int(number)
+        }
+        return numbers
+    }
+
     /// See ``Spawner/adopt(_:report:)``.
     public func adopt(
         _ plan: InstancePlan, report: @escaping @Sendable (ServerEvent) -> Void

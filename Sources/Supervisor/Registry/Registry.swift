@@ -92,7 +92,16 @@ public actor Registry: InstanceSink {
         perform(reduction.disconnected(pid: pid))
     }
 
+    /// Waits, within bounds, until a gateway that runs already has said what it routes by.
+    public func greeting(of pid: Int32, within patience: Duration) async {
+        let deadline = Instant.now() + patience
+        while outboxes[pid] == nil, Instant.now() < deadline { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+
     // MARK: Views
+
+    /// What gateways that outlived the earlier supervisor route to an instance by, until its owner has a verdict.
+    public func inherited(_ instance: String) -> InstanceEntry? { reduction.inherited[instance] }
 
     /// The readiness of the whole daemon.
     public var readiness: Readiness { reduction.readiness }

@@ -38,6 +38,11 @@ struct RegistryReduction: Sendable {
     private(set) var snapshot: RegistrySnapshot
     private(set) var records: [String: InstanceRecord] = [:]
     private(set) var gateways: [Int32: Gateway] = [:]
+    /// What a gateway that outlived an earlier supervisor routes by: by instance, until its new owner has a verdict of its
+    /// own. So nothing is dropped merely because this supervisor has not asked it yet.
+    private(set) var inherited: [String: InstanceEntry] = [:]
+    /// Whether the earlier supervisor's last word was ready: stands until this one's can be known.
+    private var wasReady = false
     private(set) var knownModels: [String: Set<String>]
     private var configuration: Configuration
     private var publications: [InstanceRun: Publication] = [:]
@@ -63,7 +68,11 @@ struct RegistryReduction: Sendable {
         Readiness(
             readyWhen: configuration.readyWhen, records: records.values.sorted { $0.status.id < $1.status.id },
             expected: configuration.providers.reduce(0) { $0 + $1.instanceNames.count },
-            isGatewayListening: gateways.values.contains { $0.isConnected && $0.applied?.epoch == snapshot.epoch })
+            isGatewayListening: isGatewayListening)
+    }
+
+    private var isGatewayListening: Bool {
+        gateways.values.contains { $0.isConnected && $0.applied?.epoch == snapshot.epoch }
     }
 
     /// Requests in flight on all gateways.
@@ -88,7 +97,14 @@ struct RegistryReduction: Sendable {
     mutating func record(_ record: InstanceRecord) -> [Action] {
         records[record.status.id] = record
         remember(record)
-        return [.statusChanged] + republish()
+        var isTakenOver = false
+        if let entry = inherited[record.status.id], Self.hasVerdict(record, on: entry) {
+            inherited[record.status.id] = nil
+            // The owner waits for the gateways' word on its own publication, however like the inherited one it is.
+            if record.entries.contains(where: { $0.run == entry.run && $0.published }) { publications[entry.run] = nil }
+            isTakenOver = true
+        }
+        return [.statusChanged] + republish(always: isTakenOver)
     }
 
     /// An instance is not configured any more.
@@ -119,7 +135,41 @@ struct RegistryReduction: Sendable {
     mutating func hello(_ hello: GatewayHello) -> [Action] {
         gateways[hello.pid, default: Gateway()].isConnected = true
         gateways[hello.pid]?.applied = hello.applied?.version
-        return [.send(gateway: hello.pid), .statusChanged]
+        var actions: [Action] = []
+        if let last = hello.applied, last.epoch < snapshot.epoch { actions = inherit(last) }
+        return actions + [.send(gateway: hello.pid), .statusChanged]
+    }
+
+    /// Keeps what an earlier supervisor published, of instances that nothing is known about yet.
+    private mutating func inherit(_ last: RegistrySnapshot) -> [Action] {
+        for entry in last.providers.flatMap(\.instances) where entry.published {
+            let name = entry.run.instance
+            if let record = records[name], Self.hasVerdict(record, on: entry) { continue }
+            inherited[name] = entry
+        }
+        guard !standing.isEmpty else { return [] }
+        wasReady = wasReady || last.settings.ready
+        return republish(always: true)
+    }
+
+    /// What is inherited of instances that are configured still.
+    private var standing: [String: InstanceEntry] {
+        guard !inherited.isEmpty else { return [:] }
+        let names = Set(configuration.providers.flatMap(\.instanceNames))
+        return inherited.filter { names.contains($0.key) }
+    }
+
+    /// Whether an owner knows better than what was inherited: a launched one as soon as it has looked for what lives, an
+    /// attached one once its server has answered or failed to.
+    private static func hasVerdict(_ record: InstanceRecord, on entry: InstanceEntry) -> Bool {
+        switch record.kind {
+        case .launched: return record.status.state != .starting || record.status.run != entry.run.run
+        case .attached:
+            if let present = record.entries.last {
+                if present.published || present.endpoint != entry.endpoint { return true }
+            }
+            return record.status.state != .connecting || record.settled || record.status.lastFailure != nil
+        }
     }
 
     /// A gateway's socket has closed. Its process may live: it keeps its last snapshot and dials again.
@@ -176,10 +226,11 @@ struct RegistryReduction: Sendable {
     }
 
     /// Makes the next snapshot if the gateway's view has changed, and notes which runs were published or unpublished by it.
-    private mutating func republish() -> [Action] {
+    private mutating func republish(always: Bool = false) -> [Action] {
+        if isGatewayListening, standing.isEmpty { wasReady = false }
         let providers = compiledProviders()
         let settings = compiledSettings()
-        guard providers != snapshot.providers || settings != snapshot.settings else { return [] }
+        guard always || providers != snapshot.providers || settings != snapshot.settings else { return [] }
         snapshot.providers = providers
         snapshot.settings = settings
         snapshot.revision += 1
@@ -226,15 +277,17 @@ struct RegistryReduction: Sendable {
     private func compiledSettings() -> GatewaySettings {
         var settings = GatewaySettings(configuration)
         let readiness = readiness
-        settings.ready = readiness.isReady
+        settings.ready = readiness.isReady || wasReady
         settings.readyReason = readiness.reason
         return settings
     }
 
     private func compiledProviders() -> [ProviderEntry] {
-        configuration.providers.sorted { $0.name < $1.name }.map { provider in
+        let standing = standing
+        return configuration.providers.sorted { $0.name < $1.name }.map { provider in
+            let kept = provider.instanceNames.compactMap { standing[$0] }
             let members = records.values.filter { $0.provider == provider.name }.sorted { $0.status.id < $1.status.id }
-            let isServing = members.contains { $0.status.published }
+            let isServing = !kept.isEmpty || members.contains { $0.status.published }
             let waiting = members.filter { !$0.status.published }
             let spokesman = waiting.first { $0.isOnItsWay } ?? waiting.first
             var known = knownModels[provider.name] ?? []
@@ -244,7 +297,8 @@ struct RegistryReduction: Sendable {
                 settled: isServing, reason: spokesman.map { Readiness.sentence(about: $0.status) } ?? "starting",
                 loading: members.isEmpty || waiting.contains { $0.isOnItsWay },
                 retryAfterSeconds: spokesman?.status.state == .failed ? 30 : 5,
-                instances: members.flatMap(\.entries).sorted { $0.run < $1.run })
+                instances: (kept + members.flatMap(\.entries).filter { entry in !kept.contains { $0.run == entry.run } })
+                    .sorted { $0.run < $1.run })
         }
     }
 }

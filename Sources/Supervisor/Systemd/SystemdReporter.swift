@@ -12,6 +12,8 @@ struct SystemdReporter: Sendable {
 
     private var phase = Phase.starting
     private var status = ""
+    /// Added to STATUS while it holds: one line.
+    var notice: String?
     private var isMoving = true
     private var extendAt: Instant
     private let watchdogInterval: Duration?
@@ -35,7 +37,8 @@ struct SystemdReporter: Sendable {
         guard phase != .stopping else { return [] }
         self.isMoving = isMoving
         var messages: [String] = []
-        let text = readiness.isHopeless ? "degraded: \(readiness.reason)" : readiness.reason
+        var text = readiness.isHopeless ? "degraded: \(readiness.reason)" : readiness.reason
+        if let notice { text += "; \(notice)" }
         if phase == .starting, readiness.isReady || readiness.isHopeless {
             phase = .ready
             messages.append("READY=1")

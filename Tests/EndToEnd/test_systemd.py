@@ -1,0 +1,347 @@
+"""The packaged unit under a real systemd, on the stand-in. Skipped, with the reason, where no machine can be made."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+
+import harness
+import systemd_machine
+from harness import eventually
+
+BODY = {"model": "chat/org/m", "messages": [{"role": "user", "content": "Hi"}]}
+QUICK = "{ drain: 1s, stop: 1s }"
+
+
+@pytest.fixture(scope="module")
+def booted():
+    with systemd_machine.Machine() as machine:
+        yield machine
+
+
+@pytest.fixture
+def machine(booted):
+    booted.reset()
+    booted.configure(booted.provider())
+    yield booted
+    booted.reset()
+
+
+@pytest.fixture
+def stoker(machine):
+    return systemd_machine.Client(machine)
+
+
+class Load:
+    """Clients that ask again and again, half of them on new connections; every failure is kept, with its time."""
+
+    def __init__(self, stoker, clients=6):
+        self.stoker = stoker
+        self.succeeded = 0
+        self.failures = []
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(n,), daemon=True) for n in range(clients)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        eventually(lambda: self.succeeded >= len(self._threads), 10, "the load's first answers")
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        for thread in self._threads:
+            thread.join(20)
+
+    def _ask(self, number):
+        url = self.stoker.gateway + "/v1/chat/completions"
+        with httpx.Client(timeout=20, headers=self.stoker.headers) as kept:
+            while not self._over.is_set():
+                began = time.monotonic()
+                try:
+                    if number % 2 == 0:
+                        answer = kept.post(url, json={**BODY, "stream": number % 4 == 0})
+                    else:
+                        answer = httpx.post(url, json=BODY, headers=self.stoker.headers, timeout=20)
+                    problem = None if answer.status_code == 200 and (number % 4 or answer.text.rstrip().endswith("[DONE]")) \
+                        else f"{answer.status_code} {answer.text[-200:]}"
+                except httpx.HTTPError as error:
+                    problem = f"{type(error).__name__}: {error}"
+                with self._lock:
+                    if problem:
+                        self.failures.append((began, problem))
+                    else:
+                        self.succeeded += 1
+
+    def more(self, count=12, within=15):
+        """Waits for so many further answers."""
+        before = self.succeeded
+        eventually(lambda: self.succeeded >= before + count, within, f"{count} more answers; failures: {self.failures[-3:]}")
+
+
+def restarted(machine, before, within=10):
+    """Waits until systemd has another main process, active; says how long that took."""
+    with systemd_machine.stopwatch() as seconds:
+        eventually(
+            lambda: machine.main_pid() not in (0, before) and machine.show("ActiveState") == "active", within,
+            "another supervisor, active",
+        )
+        return seconds()
+
+
+def environment(pid):
+    items = pathlib.Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(item.split("=", 1) for item in items if "=" in item)
+
+
+# -- start
+
+
+def test_active_means_that_a_model_can_be_used_however_long_it_loads(machine, stoker):
+    """The load outlasts TimeoutStartSec: EXTEND_TIMEOUT_USEC is sent, and believed."""
+    machine.settings("TimeoutStartSec=2s")
+    machine.faults(load_seconds=5)
+    machine.systemctl("start", "--no-block", "stoker")
+    eventually(lambda: "chat-0 loading" in machine.show("StatusText"), 10, "loading, in STATUS")
+    assert machine.show("ActiveState") == "activating"
+    assert stoker.get("/ready").status_code == 503
+    with systemd_machine.stopwatch() as seconds:
+        eventually(lambda: machine.show("ActiveState") != "activating", 20, "an end of the start")
+        assert machine.show("ActiveState") == "active"
+        assert seconds() > 3, "it was ready before its time"
+    assert stoker.get("/ready").status_code == 200
+    assert stoker.post("/v1/chat/completions", BODY).status_code == 200
+    assert machine.show("StatusText") == "1/1 instance ready"
+    assert machine.show("NRestarts") == "0"
+
+
+def test_degraded_when_waiting_cannot_help(machine, stoker):
+    machine.configure(machine.provider(restart="{ backoff: 10ms..20ms, start_budget: 2 }"))
+    machine.faults(exit_at_start={"code": 1, "lines": ["RuntimeError: the stand-in gives up"]})
+    machine.systemctl("start", "stoker")
+    assert machine.show("StatusText").startswith("degraded: 0/1 instance ready; chat-0 failed")
+    assert stoker.get("/ready").status_code == 503
+    machine.faults()
+    assert stoker.cli("start", "chat-0").returncode == 0
+    eventually(lambda: machine.show("StatusText") == "1/1 instance ready", 5, "STATUS without degraded")
+
+
+def test_degraded_when_nothing_is_configured(machine):
+    machine.configure()
+    machine.systemctl("start", "stoker")
+    assert machine.show("StatusText") == "degraded: no provider is configured"
+
+
+def test_a_wrong_configuration_is_a_failed_start_that_says_why(machine):
+    machine.settings("Restart=no")
+    machine.write("/etc/stoker/stoker.yaml", "providers: { one: { modle: x } }\n")
+    assert machine.systemctl("start", "stoker", check=False).returncode != 0
+    assert machine.show("ExecMainStatus") == "2"
+    assert any("modle" in str(entry["MESSAGE"]) for entry in machine.journal("-n", "20"))
+
+
+# -- stop
+
+
+@pytest.mark.parametrize("case", ["ready", "loading", "deaf"])
+def test_a_stop_leaves_nothing(machine, stoker, case):
+    machine.configure(machine.provider(timeouts=QUICK))
+    if case == "loading":
+        machine.faults(load_seconds=60)
+        machine.systemctl("start", "--no-block", "stoker")
+        stoker.wait_state("chat-0", "loading")
+    else:
+        machine.faults(**({"ignore_sigterm": True, "grandchild": "session"} if case == "deaf" else {}))
+        machine.systemctl("start", "stoker")
+    assert len(machine.processes()["i-chat-0"]) >= 2
+    with systemd_machine.stopwatch() as seconds:
+        machine.systemctl("stop", "stoker")
+        assert seconds() < 10
+    assert machine.processes() == {}
+    assert (machine.show("Result"), machine.show("ExecMainStatus")) == ("success", "0")
+    assert machine.show("ActiveState") == "inactive"
+    assert not machine.path("/run/stoker").exists(), "RuntimeDirectoryPreserve=restart: removed at a stop"
+
+
+def test_a_stop_whose_supervisor_is_killed_is_finished_by_the_sweep(machine, stoker):
+    machine.configure(machine.provider(timeouts="{ drain: 1s, stop: 60s }"))
+    machine.faults(ignore_sigterm=True, grandchild="session")
+    machine.systemctl("start", "stoker")
+    machine.systemctl("stop", "--no-block", "stoker")
+    stoker.wait_state("chat-0", "stopping")
+    machine.kill(machine.main_pid())
+    eventually(lambda: machine.show("ActiveState") in ("inactive", "failed"), 15, "the end of the stop")
+    assert machine.processes() == {}
+    machine.faults()
+    machine.systemctl("start", "stoker")
+    assert stoker.ready()["run"] == 2, "the mark of the stop is gone"
+
+
+# -- reload
+
+
+def test_reload_applies_the_difference_and_its_exit_code_is_the_outcome(machine, stoker):
+    machine.systemctl("start", "stoker")
+    before = stoker.ready()
+    machine.configure(machine.provider(), machine.provider("more", model="org/n"))
+    machine.systemctl("reload", "stoker")
+    assert stoker.ready("more-0")
+    machine.write("/etc/stoker/stoker.yaml", "providers: { one: { modle: x } }\n")
+    refused = machine.systemctl("reload", "stoker", check=False)
+    assert refused.returncode != 0
+    assert any("modle" in str(entry["MESSAGE"]) for entry in machine.journal("-n", "30"))
+    assert machine.show("ActiveState") == "active"
+    assert stoker.instance("chat-0")["pid"] == before["pid"] and len(stoker.models()) == 2
+
+
+# -- the unit's surroundings
+
+
+def test_cgroups_environment_and_journal(machine, stoker):
+    machine.systemctl("start", "stoker")
+    pid = stoker.ready()["pid"]
+    trees = machine.processes()
+    assert set(trees) == {"supervisor", "i-chat-0"}
+    assert machine.host_pid(machine.main_pid()) in trees["supervisor"]
+    assert machine.host_pid(pid) in trees["i-chat-0"]
+    base = machine.cgroup / "system.slice" / "stoker.service"
+    assert (base / "cgroup.subtree_control").read_text().strip() == "", "a restart beside engines would fail (EBUSY)"
+    for found in trees["i-chat-0"][:1]:
+        names = environment(found)
+        foreign = [n for n in names if n == "NOTIFY_SOCKET" or n.startswith(("LISTEN_", "WATCHDOG_", "STOKER_", "CREDENTIALS"))]
+        assert foreign == []
+        status = pathlib.Path(f"/proc/{found}/status").read_text()
+        assert int(status.split("Uid:")[1].split()[0]) == 990 and "NoNewPrivs:\t1" in status
+        assert int(pathlib.Path(f"/proc/{found}/oom_score_adj").read_text()) == 100
+    supervisor = machine.host_pid(machine.main_pid())
+    # Where the machine may not lower it (no CAP_SYS_RESOURCE), systemd goes on silently, and so do we.
+    lowest = -500 if systemd_machine.may_lower_oom_score() else 0
+    assert int(pathlib.Path(f"/proc/{supervisor}/oom_score_adj").read_text()) == lowest
+
+    entries = machine.journal("STOKER_INSTANCE=chat-0")
+    assert {e.get("STOKER_STATE") for e in entries} >= {"starting", "loading", "ready"}
+    output = [e for e in entries if e.get("STOKER_EVENT") == "output"]
+    assert any("Loading safetensors" in str(e["MESSAGE"]) for e in output)
+    assert {e["STOKER_RUN"] for e in entries} == {"1"} and {e["PRIORITY"] for e in output} == {"6"}
+
+
+def test_a_secret_by_credential(machine, stoker):
+    machine.write("/etc/st-key", "from-a-credential\n", mode=0o600)
+    machine.settings("LoadCredential=master_key:/etc/st-key")
+    text = harness.config([machine.provider()], listen=systemd_machine.LISTEN)
+    machine.write("/etc/stoker/stoker.yaml", text)
+    machine.systemctl("start", "stoker")
+    assert stoker.get("/v1/models").status_code == 401
+    stoker.key = "from-a-credential"
+    assert stoker.models() == ["chat/org/m"]
+    for pids in machine.processes().values():
+        for pid in pids:
+            assert "from-a-credential" not in environment(pid).values()
+            assert "from-a-credential" not in harness.command_line(pid)
+    assert not any("from-a-credential" in str(entry) for entry in machine.journal())
+
+
+# -- crashes
+
+
+def test_kill_of_the_gateway_under_load_refuses_nobody(machine, stoker):
+    machine.systemctl("start", "stoker")
+    engine = stoker.ready()["pid"]
+    with Load(stoker) as load:
+        for _ in range(5):
+            gateway = stoker.status()["gateway"]["pid"]
+            machine.kill(gateway)
+            eventually(lambda: stoker.status()["gateway"]["pid"] not in (None, gateway), 5, "another gateway")
+            load.more()
+    refused = [problem for _, problem in load.failures if "ConnectError" in problem]
+    assert refused == []
+    # Each of the six clients has one request in flight at most when its gateway dies.
+    assert len(load.failures) <= 5 * 6, load.failures
+    assert stoker.instance("chat-0")["pid"] == engine and machine.show("NRestarts") == "0"
+
+
+def test_kill_of_the_supervisor_under_load(machine, stoker):
+    """Engines and gateway live on and are taken over; nobody notices."""
+    machine.systemctl("start", "stoker")
+    engine, gateway = stoker.ready(), stoker.status()["gateway"]["pid"]
+    times = []
+    with Load(stoker) as load:
+        for _ in range(20):
+            before = machine.main_pid()
+            machine.kill(before)
+            times.append(restarted(machine, before))
+            now = stoker.ready()
+            assert (now["pid"], now["run"]) == (engine["pid"], engine["run"]), "the engine was not started again"
+            load.more()
+    print(f"back after {sorted(times)} s; {load.succeeded} requests")
+    assert load.failures == []
+    assert stoker.status()["gateway"]["pid"] == gateway
+    assert max(times) < 10 and sorted(times)[len(times) // 2] < 2
+    assert machine.show("NRestarts") == "20"
+    # What was taken over is watched as before: its death is seen, and said as far as it can be known.
+    machine.kill(engine["pid"])
+    after = eventually(lambda: (i := stoker.instance("chat-0"))["run"] == engine["run"] + 1 and i["state"] == "ready" and i,
+                       20, "the next run")
+    assert "unknown (adopted)" in after["last_failure"]["detail"]
+    machine.systemctl("stop", "stoker")
+    assert machine.processes() == {}
+
+
+def test_kill_of_the_supervisor_while_loading(machine, stoker):
+    machine.faults(load_seconds=4)
+    machine.systemctl("start", "--no-block", "stoker")
+    engine = stoker.wait_state("chat-0", "loading")["pid"]
+    machine.kill(machine.main_pid())
+    assert stoker.ready()["pid"] == engine
+    eventually(lambda: machine.show("ActiveState") == "active", 5, "an active unit")
+
+
+def test_kill_of_both_keeps_the_listening_socket(machine, stoker):
+    """The unit's descriptor store has the socket: clients wait in its queue meanwhile."""
+    machine.systemctl("start", "stoker")
+    engine = stoker.ready()["pid"]
+    assert int(machine.show("NFileDescriptorStore")) == 1
+    for _ in range(2):
+        before, gateway = machine.main_pid(), stoker.status()["gateway"]["pid"]
+        machine.kill(before)
+        machine.kill(gateway)
+        assert stoker.post("/v1/chat/completions", BODY).status_code in (200, 503), "not refused"
+        restarted(machine, before)
+        assert stoker.ready()["pid"] == engine
+        assert stoker.status()["gateway"]["pid"] != gateway
+        assert int(machine.show("NFileDescriptorStore")) == 1, "stored once"
+
+
+def test_a_supervisor_that_does_not_turn_is_replaced_by_the_watchdog(machine, stoker):
+    machine.settings("WatchdogSec=2s")
+    machine.systemctl("start", "stoker")
+    engine, before = stoker.ready()["pid"], machine.main_pid()
+    with systemd_machine.stopwatch() as seconds:
+        eventually(lambda: seconds() > 4, 6, "two periods of the watchdog")
+    assert machine.main_pid() == before and machine.show("NRestarts") == "0", "it is fed"
+    with Load(stoker, clients=2) as load:
+        machine.kill(before, signal.SIGSTOP)
+        restarted(machine, before, within=20)
+        load.more()
+    assert load.failures == []
+    assert stoker.ready()["pid"] == engine
+    assert any("watchdog" in str(e["MESSAGE"]).lower() for e in machine.journal("-n", "60"))
+
+
+def test_a_restart_beside_an_invalid_configuration(machine, stoker):
+    machine.systemctl("start", "stoker")
+    engine, before = stoker.ready()["pid"], machine.main_pid()
+    machine.write("/etc/stoker/stoker.yaml", "providers: { one: { modle: x } }\n")
+    with Load(stoker, clients=2) as load:
+        machine.kill(before)
+        restarted(machine, before)
+        load.more()
+    assert load.failures == []
+    assert stoker.ready()["pid"] == engine
+    assert "configuration" in machine.show("StatusText")
