@@ -1,16 +1,20 @@
 import Fleet
 
 extension Daemon {
-    /// Ends what an earlier life left of instances that are not configured any more; of all, where that life was told to
-    /// stop and did not come to its end.
-    func endLeftovers() async {
+    /// Finishes a stop that an earlier life was told of and did not come to the end of: everything of it ends first.
+    func finishEarlierStop() async {
         let mark = StopMark(state.directories)
-        let wanted = Set(configuration.providers.flatMap(\.instanceNames))
-        for problem in await spawner.sweep(keeping: mark.isSet ? [] : wanted) {
+        guard mark.isSet else { return }
+        await endLeftovers(keeping: [])
+        mark.clear()
+    }
+
+    /// Ends what an earlier life left of all but these instances.
+    func endLeftovers(keeping names: Set<String>) async {
+        for problem in await spawner.sweep(keeping: names) {
             notices.append(problem)
             logger.error("something of an earlier life does not end", metadata: ["detail": "\(problem)"])
         }
-        mark.clear()
     }
 
     /// Makes the instances of a provider and lets them begin.

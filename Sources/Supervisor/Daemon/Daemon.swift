@@ -160,19 +160,13 @@ public actor Daemon {
         }
         let addresses = configuration.listen.map(\.description).joined(separator: ", ")
         logger.info("stoker runs", metadata: ["version": "\(options.version)", "gateway": "\(addresses)"])
-        await endLeftovers()
+        await finishEarlierStop()
         for provider in configuration.providers { await add(provider) }
         for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) {
             await restore(name, attachment)
         }
-        let spawner = spawner
         let names = Set(plans.keys)
-        Task {
-            // What an earlier life left of instances that are not configured any more.
-            for problem in await spawner.sweep(keeping: names) {
-                logger.warning("something is left of an earlier life", metadata: ["problem": "\(problem)"])
-            }
-        }
+        Task { await self.endLeftovers(keeping: names) }
         let watching = Task { for await _ in await self.registry.changes() { await self.registryChanged() } }
         let ticking = Task {
             while !Task.isCancelled {
