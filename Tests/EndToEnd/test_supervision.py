@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import threading
 import time
 
 import httpx
@@ -229,22 +230,62 @@ def test_kill_of_the_gateway_refuses_nobody(venv):
 
 
 def test_kill_of_the_supervisor_cuts_no_traffic(venv):
+    """Without systemd: whoever starts the daemon again; engines and gateway are taken over, and nobody notices."""
     stoker = Stoker(harness.config([venv.provider()]))
     with contextlib.closing(stoker):
         stoker.start()
-        stoker.wait_state("chat-0", "ready")
-        gateway = stoker.gateway
+        engine = stoker.wait_state("chat-0", "ready")
+        gateway, url = stoker.status()["gateway"]["pid"], stoker.gateway
+        stoker.config = stoker.config.replace("listen: 127.0.0.1:0", f"listen: {url.removeprefix('http://')}", 1)
+        outcomes, over = [], threading.Event()
+
+        def ask():
+            while not over.is_set():
+                try:
+                    outcomes.append(httpx.post(url + "/v1/chat/completions", json=BODY, headers=stoker.headers,
+                                               timeout=10).status_code)
+                except httpx.HTTPError as error:
+                    outcomes.append(repr(error))
+
+        clients = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+        for client in clients:
+            client.start()
+        for _ in range(3):
+            before = len(outcomes)
+            eventually(lambda: len(outcomes) > before + 8, 10, "answers before the kill")
+            stoker.process.kill()
+            stoker.process.wait()
+            before = len(outcomes)
+            eventually(lambda: len(outcomes) > before + 8, 10, "answers without a supervisor")
+            stoker.start()
+            now = stoker.wait_state("chat-0", "ready")
+            assert (now["pid"], now["run"]) == (engine["pid"], engine["run"])
+            assert stoker.status()["gateway"]["pid"] == gateway
+        over.set()
+        for client in clients:
+            client.join(15)
+        assert set(outcomes) == {200}, [o for o in outcomes if o != 200]
+        os.kill(engine["pid"], signal.SIGKILL)
+        after = eventually(lambda: (i := stoker.instance("chat-0"))["run"] == 2 and i["state"] == "ready" and i, 20, "run 2")
+        assert "unknown (adopted)" in after["last_failure"]["detail"]
+        assert stoker.stop() == 0
+        eventually(lambda: stoker.processes() == [], 10, "an empty machine")
+
+
+def test_a_changed_configuration_is_not_taken_over(venv):
+    """What was launched by other arguments is ended and started anew; what is not configured any more is ended."""
+    stoker = Stoker(harness.config([venv.provider("one"), venv.provider("two"), venv.provider("three")]))
+    with contextlib.closing(stoker):
+        stoker.start()
+        before = {name: stoker.wait_state(f"{name}-0", "ready")["pid"] for name in ("one", "two", "three")}
         stoker.process.kill()
         stoker.process.wait()
-        for _ in range(5):
-            answer = httpx.post(gateway + "/v1/chat/completions", json=BODY, headers=stoker.headers, timeout=10)
-            assert answer.status_code == 200
-        # The next supervisor takes its place; what the first one started is either adopted or ended, never doubled.
-        stoker.config = stoker.config.replace("listen: 127.0.0.1:0", f"listen: {gateway.removeprefix('http://')}", 1)
+        stoker.config = harness.config(
+            [venv.provider("new"), venv.provider("two", args='["--max-model-len", "64"]'), venv.provider("three")])
         stoker.start()
-        stoker.wait_state("chat-0", "ready")
-        heads = [p for p in stoker.processes() if "serve org/m" in harness.command_line(p)
-                 and not harness.command_line(p).startswith("VLLM::")]
-        assert len(heads) == 1, [harness.command_line(p) for p in heads]
+        now = {name: stoker.wait_state(f"{name}-0", "ready")["pid"] for name in ("new", "two", "three")}
+        assert now["three"] == before["three"] and now["two"] != before["two"]
+        eventually(lambda: not harness.alive(before["one"]) and not harness.alive(before["two"]), 10, "their end")
+        assert sorted(stoker.models()) == ["new/org/m", "three/org/m", "two/org/m"]
         assert stoker.stop() == 0
         eventually(lambda: stoker.processes() == [], 10, "an empty machine")

@@ -344,4 +344,20 @@ def test_a_restart_beside_an_invalid_configuration(machine, stoker):
         load.more()
     assert load.failures == []
     assert stoker.ready()["pid"] == engine
-    assert "configuration" in machine.show("StatusText")
+    assert "the last accepted one is in use" in machine.show("StatusText")
+    assert any("last accepted" in notice for notice in stoker.status()["notices"])
+    machine.configure(machine.provider())
+    machine.systemctl("reload", "stoker")
+    assert machine.show("StatusText") == "1/1 instance ready" and stoker.status()["notices"] == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGILL])
+def test_a_crash_by_itself_is_as_short_as_a_kill(machine, stoker, how):
+    """Nobody waits until a backtrace is written."""
+    machine.systemctl("start", "stoker")
+    engine, before, gateway = stoker.ready()["pid"], machine.main_pid(), stoker.status()["gateway"]["pid"]
+    machine.kill(gateway, how)
+    eventually(lambda: stoker.status()["gateway"]["pid"] not in (None, gateway), 5, "another gateway")
+    machine.kill(before, how)
+    assert restarted(machine, before) < 5
+    assert stoker.ready()["pid"] == engine

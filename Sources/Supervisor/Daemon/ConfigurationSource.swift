@@ -48,7 +48,9 @@ public struct ConfigurationSource: Sendable {
     }
 
     /// Reads a text in the file's place, with the environment.
-    func load(instead text: String, from path: String) -> Loaded { load(file: path, text: text, environment: environment) }
+    func load(instead text: String, from path: String) -> Loaded {
+        load(file: path, text: text, environment: environment)
+    }
 
     /// Reads a text alone, by the same rules: no environment.
     func load(text: String, as name: String) -> Loaded { load(file: name, text: text, environment: [:]) }

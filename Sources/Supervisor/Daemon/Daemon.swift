@@ -132,7 +132,10 @@ public actor Daemon {
     /// What a gateway process needs of our environment; keys reach it through the registry alone.
     static func gatewayEnvironment(_ environment: [String: String]) -> [String: String] {
         let wanted: Set<String> = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"]
-        return environment.filter { wanted.contains($0.key) }
+        var chosen = environment.filter { wanted.contains($0.key) }
+        // A gateway that crashes ends at once: whoever writes a backtrace first holds its clients up.
+        chosen["SWIFT_BACKTRACE"] = "enable=no"
+        return chosen
     }
 
     /// Keeps a configuration that was accepted; goes on by an earlier one where this one was not, and says so.
@@ -146,11 +149,13 @@ public actor Daemon {
     private func serve(_ signals: AsyncStream<Int32>) async throws -> Int32 {
         let serving = Task { [registryServer] in try? await registryServer.run() }
         defer { serving.cancel() }
-        try await keeper.start(after: predecessor)
-        // What a gateway that lived on routes by is known before any instance is looked for.
-        if let pid = await keeper.pid, pid == predecessor?.record.pid {
+        // What a gateway that lived on routes by is known before any instance is looked for, and before that gateway is
+        // replaced where it does not fit any more.
+        if let pid = predecessor?.record.pid {
+            await registry.gatewayStarted(pid: pid)
             await registry.greeting(of: pid, within: .seconds(1))
         }
+        try await keeper.start(after: predecessor)
         for listener in keeper.listeners { notifier.store(listener.descriptor, name: "gateway") }
         do {
             try await startAdmin()

@@ -187,12 +187,15 @@ final class EngineProcess: LaunchedServer {
     /// Reads the log and forwards it, again and again until the run has ended.
     private func tail() {
         guard !state.withLock({ $0.hasEnded }) else { return }
-        let more = log.read { self.forward($0) }
+        let isKnown = log.isCatchingUp
+        let more = log.read { self.forward($0, isKnown: isKnown) }
         logQueue.asyncAfter(deadline: .now() + .milliseconds(more ? 5 : 150)) { [weak self] in self?.tail() }
     }
 
-    func forward(_ lines: [String]) {
+    /// Tells of lines, and forwards those that an earlier life of the daemon has not forwarded.
+    func forward(_ lines: [String], isKnown: Bool = false) {
         report(.lines(lines))
+        if isKnown { return }
         for line in lines { context.sink.line(line, of: run) }
     }
 }

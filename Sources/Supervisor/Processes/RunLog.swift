@@ -17,6 +17,8 @@ final class RunLog: Sendable {
     private struct State {
         var fd: Int32
         var offset: Int64 = 0
+        /// What comes before this was forwarded in an earlier life.
+        var known: Int64 = 0
         var punched: Int64 = 0
         var partial: [UInt8] = []
         var isCut = false
@@ -29,7 +31,7 @@ final class RunLog: Sendable {
 
     /// Opens the file where the engine's output begins; nil where it cannot be made.
     ///
-    /// - Parameter fromEnd: Begin at the present end, for a log that was read in an earlier life.
+    /// - Parameter fromEnd: For a log that was read in an earlier life: its last lines first, which are known.
     init?(path: String, fromEnd: Bool = false) {
         // Opened for writing too: holes are punched through this descriptor.
         let fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
@@ -41,6 +43,7 @@ final class RunLog: Sendable {
             let end = Int64(lseek(fd, 0, SEEK_END))
             begin.offset = max(0, end - (64 << 10))
             begin.isCut = begin.offset > 0
+            begin.known = end
         }
         state = Mutex(begin)
     }
@@ -53,12 +56,16 @@ final class RunLog: Sendable {
     /// The last lines.
     var lastLines: [String] { state.withLock { $0.ring } }
 
+    /// Whether what ``read(limit:_:)`` gives next was forwarded in an earlier life.
+    var isCatchingUp: Bool { state.withLock { $0.offset < $0.known } }
+
     /// Reads what is new, at most `limit` bytes, and gives whole lines to `take`.
     ///
     /// - Returns: Whether there may be more to read at once.
     func read(limit: Int = 256 << 10, _ take: ([String]) -> Void) -> Bool {
         let (lines, more) = state.withLock { state -> ([String], Bool) in
             guard state.fd >= 0 else { return ([], false) }
+            let limit = state.offset < state.known ? min(limit, Int(state.known - state.offset)) : limit
             var buffer = [UInt8](repeating: 0, count: limit)
             let count = pread(state.fd, &buffer, limit, off_t(state.offset))
             guard count > 0 else { return ([], false) }

@@ -27,6 +27,44 @@ struct InstanceOwnerTests {
         #expect(bench.sink.all.last?.0.entries == [])
     }
 
+    @Test("what an earlier life left, and gateways route to, is never unpublished")
+    func adoption() async throws {
+        let bench = OwnerBench(lastRun: 41)
+        bench.spawner.state.withLock { $0.left = true }
+        // Nobody answers yet: that is no reason to drop it.
+        bench.prober.answers.withLock { $0 = { _ in .failure(.timedOut) } }
+        let entry = InstanceEntry(
+            run: InstanceRun(instance: "chat-0", run: 41),
+            endpoint: Endpoint(address: .unix(path: "/run/i/0.41.sock"), host: "localhost"), state: .ready,
+            published: true, models: [ModelCard(id: "org/m")])
+        await bench.owner.begin(wanted: true, inherited: entry)
+        #expect(await bench.becomes(.ready, run: 41))
+        #expect(bench.spawner.launches == 0)
+        #expect(bench.sink.all.allSatisfy { $0.0.entries.allSatisfy { $0.published } })
+        #expect(bench.sink.states == [.starting, .ready])
+        bench.prober.answers.withLock { $0 = { _ in nil } }
+        try #require(bench.spawner.living).report(.exited(.unknown))
+        #expect(await bench.becomes(.ready, run: 42))
+        #expect(await bench.owner.status.lastFailure?.detail.contains("unknown (adopted)") == true)
+        await bench.owner.shutdown()
+    }
+
+    @Test("what was left but is not routed to, or is reached elsewhere, is asked first", arguments: [true, false])
+    func adoptionUnpublished(isElsewhere: Bool) async {
+        let bench = OwnerBench(lastRun: 41)
+        bench.spawner.state.withLock { $0.left = true }
+        let entry = InstanceEntry(
+            run: InstanceRun(instance: "chat-0", run: 41),
+            endpoint: Endpoint(
+                address: .unix(path: isElsewhere ? "/elsewhere" : "/run/i/0.41.sock"), host: "localhost"),
+            state: .ready, published: isElsewhere, models: [ModelCard(id: "org/m")])
+        await bench.owner.begin(wanted: true, inherited: entry)
+        #expect(await bench.becomes(.ready, run: 41))
+        #expect(bench.spawner.launches == 0)
+        #expect(await eventually { bench.sink.states == [.starting, .loading, .warming, .ready] })
+        await bench.owner.shutdown()
+    }
+
     @Test("an exit unpublishes at once, and the next run comes when the tree is gone")
     func exit() async throws {
         let bench = OwnerBench()

@@ -13,17 +13,19 @@ struct LifecycleRandomTests {
         var random: SeededGenerator
         var treeOf: UInt64?
         var launching: UInt64?
+        var adopting: UInt64?
         var ending: UInt64?
         var healthOf: UInt64?
         var waiting: Set<UInt64> = []
         var nextWaiter: UInt64 = 1
 
         init(seed: UInt64) {
-            script = LifecycleScript { restart, timeouts in
-                restart.startBudget = 3
-                restart.budget = 3
-                timeouts.startMax = .seconds(600)
-            }
+            script = LifecycleScript(
+                { restart, timeouts in
+                    restart.startBudget = 3
+                    restart.budget = 3
+                    timeouts.startMax = .seconds(600)
+                }, lastRun: seed % 3)
             random = SeededGenerator(seed: seed)
         }
 
@@ -31,13 +33,18 @@ struct LifecycleRandomTests {
             for action in script.take() {
                 switch action {
                 case .launch(let run):
-                    #expect(treeOf == nil && launching == nil && ending == nil, "two trees of one instance")
+                    #expect(
+                        treeOf == nil && launching == nil && adopting == nil && ending == nil,
+                        "two trees of one instance")
                     launching = run
+                case .adopt(let run):
+                    #expect(treeOf == nil && launching == nil && adopting == nil && ending == nil)
+                    adopting = run
                 case .endTree(let run, _):
                     #expect(treeOf == run)
                     ending = run
                 case .terminate(let run): #expect(treeOf == run, "a signal to something that is not there")
-                case .beginHealth(let run): healthOf = run
+                case .beginHealth(let run), .resumeHealth(let run, _): healthOf = run
                 case .endHealth: healthOf = nil
                 case .answer(let waiter, _):
                     #expect(waiting.remove(waiter) != nil, "a waiter answered twice, or never asked")
@@ -82,11 +89,17 @@ struct LifecycleRandomTests {
                     feed(.launched(launched, pid: 7))
                 }
             case 3, 4:
+                if let run = adopting {
+                    adopting = nil
+                    guard Bool.random(using: &random) else { return feed(.nothingToAdopt(run)) }
+                    treeOf = run
+                    feed(.adopted(run, pid: 7, published: Bool.random(using: &random) ? models : nil))
+                }
                 guard let ended = ending else { break }
                 ending = nil
                 treeOf = nil
                 feed(.cleaned(ended, Postmortem(isPermanent: Bool.random(using: &random))))
-            case 5: if treeOf == run || launching == run { feed(.exited(run, .code(0))) }
+            case 5: if treeOf == run || launching == run || adopting == run { feed(.exited(run, .code(0))) }
             case 6: if treeOf == run { feed(.engineDied(run, "VLLM::EngineCore")) }
             case 7, 8: if healthOf == run { feed(.health(run, .listening(models))) }
             case 9, 10: if healthOf == run { feed(.health(run, .warm(models))) }
@@ -120,6 +133,10 @@ struct LifecycleRandomTests {
                 if let launched = launching {
                     launching = nil
                     feed(.launchFailed(launched, .cancelled))
+                }
+                if let run = adopting {
+                    adopting = nil
+                    feed(.nothingToAdopt(run))
                 }
                 if let ended = ending {
                     ending = nil

@@ -12,8 +12,8 @@ struct LifecycleTableTests {
 
     /// Every state of a launched instance, with the script that leads to it.
     private static let launched: [(name: String, script: LifecycleScript)] = {
-        func make(_ steps: (inout LifecycleScript) -> Void) -> LifecycleScript {
-            var script = LifecycleScript()
+        func make(lastRun: UInt64 = 0, _ steps: (inout LifecycleScript) -> Void) -> LifecycleScript {
+            var script = LifecycleScript(lastRun: lastRun)
             steps(&script)
             _ = script.take()
             return script
@@ -21,6 +21,7 @@ struct LifecycleTableTests {
         return [
             ("stopped", make { _ in }),
             ("starting", make { $0.begin() }),
+            ("starting, looking for an earlier life's run", make(lastRun: 1) { $0.begin() }),
             ("loading", make { $0.load() }),
             (
                 "warming",
@@ -114,6 +115,9 @@ struct LifecycleTableTests {
             ("undrain", .command(.undrain, waiter: 9)), ("shutdown", .shutdown(waiter: 9)), ("hurry", .hurry),
             ("the launch waits", .waiting(run, "waits for memory of GPU 0")),
             ("launched", .launched(run, pid: 4711)),
+            ("taken over, published", .adopted(run, pid: 4711, published: models)),
+            ("taken over, not published", .adopted(run, pid: 4711, published: nil)),
+            ("nothing to take over", .nothingToAdopt(run)),
             ("launch failed", .launchFailed(run, .transient(Fault(kind: "launch", detail: "no cgroup")))),
             (
                 "launch failed for good",
@@ -141,6 +145,8 @@ struct LifecycleTableTests {
         switch action {
         case .record: return "record"
         case .launch(let run): return "launch run \(run)"
+        case .adopt(let run): return "take over run \(run)"
+        case .resumeHealth: return "go on with health"
         case .cancelLaunch: return "cancel the launch"
         case .beginHealth: return "begin health"
         case .endHealth: return "end health"

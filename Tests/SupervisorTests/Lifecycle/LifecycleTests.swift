@@ -10,6 +10,9 @@ struct LifecycleTests {
     func start() {
         var script = LifecycleScript(lastRun: 4)
         script.begin()
+        #expect(script.take() == [.record, .adopt(4)])
+        #expect(script.state == .starting)
+        script.feed(.nothingToAdopt(4))
         #expect(script.take() == [.record, .launch(5)])
         #expect(script.state == .starting)
         script.feed(.launched(5, pid: 100))

@@ -13,6 +13,8 @@ final class FakeSpawner: Spawner {
         var overlapped = false
         var outcome: @Sendable (UInt64) -> LaunchFailure? = { _ in nil }
         var hangs = false
+        /// Whether an earlier life left the last run running.
+        var left = false
     }
 
     let state = Mutex(State())
@@ -26,7 +28,12 @@ final class FakeSpawner: Spawner {
 
     func lastRun(of instance: String) -> UInt64 { first }
 
-    func adopt(_ plan: InstancePlan, report: @escaping @Sendable (ServerEvent) -> Void) async -> AdoptedServer? { nil }
+    func adopt(_ plan: InstancePlan, report: @escaping @Sendable (ServerEvent) -> Void) async -> AdoptedServer? {
+        guard state.withLock({ $0.left }) else { return nil }
+        let server = FakeServer(run: first, spawner: self, report: report)
+        state.withLock { $0.living[first] = server }
+        return AdoptedServer(run: first, server: server)
+    }
 
     func launch(
         _ order: LaunchOrder, report: @escaping @Sendable (ServerEvent) -> Void

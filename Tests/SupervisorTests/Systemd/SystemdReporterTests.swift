@@ -26,6 +26,17 @@ import Testing
         #expect(reporter.readiness(Self.readiness(true, "1/1"), isMoving: true, at: Self.at(4)) == ["STATUS=1/1"])
     }
 
+    @Test func aNoticeIsPartOfTheStatusWhileItHolds() {
+        var reporter = SystemdReporter(watchdog: nil, at: Self.at(0))
+        reporter.notice = "the configuration file is invalid"
+        #expect(
+            reporter.readiness(Self.readiness(true, "1/1"), isMoving: false, at: Self.at(1)) == [
+                "READY=1", "STATUS=1/1; the configuration file is invalid",
+            ])
+        reporter.notice = nil
+        #expect(reporter.readiness(Self.readiness(true, "1/1"), isMoving: false, at: Self.at(2)) == ["STATUS=1/1"])
+    }
+
     @Test func whatCannotGetReadyIsDegraded() {
         var reporter = SystemdReporter(watchdog: nil, at: Self.at(0))
         let messages = reporter.readiness(
