@@ -289,3 +289,33 @@ def test_a_changed_configuration_is_not_taken_over(venv):
         assert sorted(stoker.models()) == ["new/org/m", "three/org/m", "two/org/m"]
         assert stoker.stop() == 0
         eventually(lambda: stoker.processes() == [], 10, "an empty machine")
+
+
+def test_kill_of_the_supervisor_keeps_attached_servers_published(venv):
+    """Also while the new supervisor cannot have asked them yet: their first answer takes two seconds."""
+    with venv.server() as url:
+        stoker = Stoker(harness.config([f"  box:\n    base_url: {url}\n"]))
+        with contextlib.closing(stoker):
+            stoker.start()
+            stoker.wait_state("box", "ready")
+            gateway = stoker.gateway
+            stoker.config = stoker.config.replace("listen: 127.0.0.1:0", f"listen: {gateway.removeprefix('http://')}", 1)
+            cards = httpx.get(url + "/v1/models").json()
+            venv.faults(respond={"/v1/models": {"status": 200, "body": cards, "delay_ms": 2000,
+                                                "headers": {"content-type": "application/json"}}})
+            stoker.process.kill()
+            stoker.process.wait()
+            stoker.start()
+            seen = []
+
+            def back():
+                answer = httpx.post(gateway + "/v1/chat/completions", json={**BODY, "model": "box/org/m"},
+                                    headers=stoker.headers, timeout=10)
+                ready = httpx.get(gateway + "/ready", timeout=10)
+                seen.append((answer.status_code, ready.status_code))
+                return stoker.instance("box")["state"] == "ready"
+
+            eventually(back, 20, "a verdict of the new supervisor")
+            back()
+            assert set(seen) == {(200, 200)} and len(seen) > 5, seen
+            assert stoker.stop() == 0

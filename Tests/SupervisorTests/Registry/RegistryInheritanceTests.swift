@@ -90,7 +90,8 @@ import Testing
         configuration.providers = [
             ProviderConfiguration(
                 name: "box",
-                source: .attached(AttachConfiguration(baseURL: BaseURL(isTLS: false, host: "box", port: 8000))))
+                source: .attached(
+                    AttachConfiguration(baseURL: BaseURL(isTLS: false, host: "box", port: 8000, path: ""))))
         ]
         let last = Self.last(provider: "box", instance: "box")
         let run = InstanceRun(instance: "box", run: 1)
