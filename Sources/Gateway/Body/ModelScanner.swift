@@ -189,17 +189,20 @@ struct ModelScanner {
     @inline(__always) private static func plainRun(_ view: ByteView, _ start: Int) -> Int {
         var at = start
         let count = view.count
+        var long = start &+ 64
         while at &+ 16 <= count {
             let step = isOdd(view.sixteen(at: at)).first
             at &+= step
             if step < 16 { return at }
-            // A long run: 64 at a time, the sixteen that end it are looked at again.
+            if at < long { continue }
+            // A long run: 64 at a time. The sixteen that end it are looked at again.
             while at &+ 64 <= count {
                 let first = isOdd(view.sixteen(at: at)) | isOdd(view.sixteen(at: at &+ 16))
                 let second = isOdd(view.sixteen(at: at &+ 32)) | isOdd(view.sixteen(at: at &+ 48))
                 if (first | second).isAny { break }
                 at &+= 64
             }
+            long = count
         }
         while at < count {
             let byte = view[at]
