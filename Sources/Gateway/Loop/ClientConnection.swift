@@ -82,6 +82,9 @@ struct ClientConnection: Slotted {
     var run: RunPointer?
     /// What was tried before, not to be chosen again.
     var triedRun: RunPointer?
+    /// What the body's model named, as an index into the table of this serial number.
+    var target = -1
+    var targetSerial: UInt64 = 0
     /// How many instances an inquiry has asked.
     var asked: Int32 = 0
     /// The number that measurements know the provider by; 0 for none.
@@ -142,6 +145,7 @@ struct ClientConnection: Slotted {
         passthrough = -1
         exchange = Exchange()
         triedRun = nil
+        targetSerial = 0
         asked = 0
         providerNumber = 0
         sent = 0

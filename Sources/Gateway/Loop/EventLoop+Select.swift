@@ -45,6 +45,8 @@ extension EventLoop {
             index = table.find(value)
         }
         guard index >= 0 else { return .unknown }
+        client.pointee.target = index
+        client.pointee.targetSerial = table.serial
         let replaces = !table.targets[index].model.isEmpty
         client.pointee.modelStart = replaces ? from : 0
         client.pointee.modelEnd = replaces ? to : 0

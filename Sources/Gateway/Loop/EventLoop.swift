@@ -181,6 +181,7 @@ final class EventLoop: @unchecked Sendable {
         while let upstream = idle.first, now &- upstream.pointee.idleSince > IdlePool.longest {
             closeUpstream(upstream)
         }
+        pool.trim()
         let waiting = paused
         paused.removeAll(keepingCapacity: true)
         for handle in waiting {

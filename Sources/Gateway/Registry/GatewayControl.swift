@@ -158,9 +158,12 @@ final class GatewayControl {
         guard let table, applied !== table else { return }
         let slowest = ports.map { $0.counters.pointee.table.load(ordering: .acquiring) }.min() ?? 0
         guard slowest >= table.serial else { return }
+        let isFirst = applied == nil
         applied = table
         send(.applied(table.snapshot.version))
         report()
+        // Starting up went through megabytes of code and tables that requests never touch.
+        if isFirst { stoker_release_program_pages() }
     }
 
     // MARK: Reports
