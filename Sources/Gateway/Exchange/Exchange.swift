@@ -16,6 +16,14 @@ struct Exchange: Equatable {
     /// Why an answer may be tried again.
     enum Reason: UInt8 {
         case refused, timedOut, lost, busy, engineDead, unpublished, aborted, firstEventError, notFound
+
+        /// Whether it speaks against the instance, and not against the request or the moment.
+        var isInstancesFault: Bool {
+            switch self {
+            case .refused, .timedOut, .lost, .engineDead, .unpublished: return true
+            case .busy, .aborted, .firstEventError, .notFound: return false
+            }
+        }
     }
 
     /// What happened.

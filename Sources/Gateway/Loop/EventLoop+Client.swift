@@ -172,6 +172,7 @@ extension EventLoop {
         client.pointee.inbound.drop(min(client.pointee.requestLength, client.pointee.inbound.count))
         client.pointee.requestLength = 0
         if client.pointee.inbound.isEmpty { pool.give(&client.pointee.inbound) }
+        releasePassthrough(client)
         client.pointee.forgetRequest()
         client.pointee.phase = .head
         wheel.set(client, now &+ Patience.idle)
@@ -212,6 +213,7 @@ extension EventLoop {
     func closeClient(_ client: ClientPointer) {
         guard client.pointee.phase != .free else { return }
         setActive(client, false)
+        if client.pointee.phase == .queued { leaveQueue(client) }
         if let upstream = client.pointee.upstream { closeUpstream(upstream) }
         releaseLease(client)
         releaseBody(client)
@@ -246,6 +248,10 @@ extension EventLoop {
                 closeClient(client)
             }
         case .body: refuse(client, .requestTimeout)
+        case .queued:
+            leaveQueue(client)
+            releasePassthrough(client)
+            refuse(client, .queueTimeout)
         case .dispatch:
             if let upstream = client.pointee.upstream, upstream.pointee.phase == .connecting {
                 perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: true)), .connectTimeout)

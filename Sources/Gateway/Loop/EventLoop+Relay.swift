@@ -5,6 +5,7 @@ extension EventLoop {
     /// Lets the response leave: head, what is held, and perhaps bytes just read, in one write.
     func commit(_ client: ClientPointer, with view: ByteView? = nil) {
         _ = client.pointee.exchange.handle(.commit)
+        if client.pointee.status < 500 { noteVerdict(client, .succeeded) }
         client.pointee.phase = .relaying
         releaseBody(client)
         // The request is not needed any more; what came behind it stays.
@@ -173,6 +174,7 @@ extension EventLoop {
         if let run = client.pointee.run {
             _ = run.pointee.lost.wrappingAdd(1, ordering: .relaxed)
             run.pointee.lastFailure.store(RunFailure.lostInStream.rawValue, ordering: .relaxed)
+            noteVerdict(client, .failed)
         }
         if let upstream = client.pointee.upstream { closeUpstream(upstream) }
         releaseLease(client)

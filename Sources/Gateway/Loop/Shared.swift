@@ -13,9 +13,18 @@ final class Shared: Sendable {
     let responses = ResponseDirectory()
     /// Written to when the control thread should look: a table switched to, a run idle, a loop done.
     let controlWake: Int32
+    /// Each loop's eventfd.
+    let loopWakes: [Int32]
+    /// Requests that wait for a place on an instance, of all loops.
+    let queued = Atomic<Int>(0)
+    /// The newest ticket of a request that waits.
+    let tickets = Atomic<UInt64>(0)
 
-    /// State common to loops that wake this eventfd.
-    init(controlWake: Int32) { self.controlWake = controlWake }
+    /// State common to loops that are woken, as the control thread is, by these eventfds.
+    init(controlWake: Int32, loopWakes: [Int32]) {
+        self.controlWake = controlWake
+        self.loopWakes = loopWakes
+    }
 
     /// Wakes the control thread.
     func wakeControl() { Self.signal(controlWake) }

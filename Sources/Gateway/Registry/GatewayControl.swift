@@ -36,9 +36,9 @@ final class GatewayControl {
         self.signals = signals
         self.stop = stop
         wake = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
-        shared = Shared(controlWake: wake)
         let loops = max(1, options.loops)
         ports = (0..<loops).map { _ in LoopPort() }
+        shared = Shared(controlWake: wake, loopWakes: ports.map(\.wake))
         directory = RunDirectory(loops: loops)
     }
 
@@ -185,6 +185,7 @@ final class GatewayControl {
                 requests[RequestKey(provider: provider, route: route, status: status), default: 0] += count
             }
         }
+        for (instance, isOpen) in directory.breakers() { counters["breaker_open:\(instance)"] = isOpen ? 1 : 0 }
         report.runs = directory.reports()
         report.counters = counters
         report.requests = requests.map { key, count in
