@@ -130,6 +130,22 @@ struct ClientConnection: Slotted {
     /// The id of a response that passed; empty until seen.
     var responseID = ResponseID()
 
+    // Measurements.
+    /// When its head was read.
+    var startedAt: UInt64 = 0
+    /// When the newest bytes of a stream came.
+    var chunkAt: UInt64 = 0
+    /// The gateway's own time so far, where it is measured.
+    var ownTime: UInt64 = 0
+    /// Set while a stream's chunks are measured.
+    var chunkMeasure: UnsafeMutablePointer<LoopMeasures.Provider>?
+    var promptTokens: UInt32 = 0
+    var completionTokens: UInt32 = 0
+    /// The number that measurements know the model by; 0 for none.
+    var modelNumber: UInt16 = 0
+    /// Whether the gateway's own time is measured.
+    var isSampled = false
+
     // Deadlines.
     var deadline = UInt64.max
     var wheelTick: UInt64 = 0
@@ -169,6 +185,11 @@ struct ClientConnection: Slotted {
         modelEnd = 0
         sequence = 0
         responseID = ResponseID()
+        ownTime = 0
+        chunkMeasure = nil
+        modelNumber = 0
+        promptTokens = 0
+        completionTokens = 0
     }
 }
 

@@ -134,8 +134,7 @@ extension EventLoop {
 
     /// The response is whole on our side: counts it, and goes on when the client has it.
     func concludeResponse(_ client: ClientPointer) {
-        counters.pointee.count(
-            provider: client.pointee.providerNumber, route: client.pointee.route, status: client.pointee.status)
+        countRequest(client, status: client.pointee.status)
         setActive(client, false)
         client.pointee.phase = .flushing
         if client.pointee.outbound.isEmpty {
@@ -201,10 +200,8 @@ extension EventLoop {
     /// The client has left: its server is told at once by closing.
     func clientGone(_ client: ClientPointer) {
         if client.pointee.isInFlight || client.pointee.phase == .body {
-            LoopCounters.add(counters.pointee.clientAborts)
-            let status = client.pointee.exchange.isCommitted ? client.pointee.status : 499
-            counters.pointee.count(
-                provider: client.pointee.providerNumber, route: client.pointee.route, status: status)
+            countAbort(client)
+            countRequest(client, status: client.pointee.exchange.isCommitted ? client.pointee.status : 499)
         }
         closeClient(client)
     }
@@ -279,8 +276,7 @@ extension EventLoop {
     private func cutSlowReader(_ client: ClientPointer) {
         LoopCounters.add(counters.pointee.slowReaders)
         if client.pointee.phase == .relaying {
-            counters.pointee.count(
-                provider: client.pointee.providerNumber, route: client.pointee.route, status: client.pointee.status)
+            countRequest(client, status: client.pointee.status)
         }
         resetClient(client)
     }

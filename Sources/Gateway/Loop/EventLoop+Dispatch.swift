@@ -147,6 +147,7 @@ extension EventLoop {
         if upstream.pointee.phase == .connecting { upstream.pointee.phase = .busy }
         if client.pointee.phase == .dispatch {
             client.pointee.phase = .awaiting
+            noteOwnTime(client)
             wheel.set(client, deadline(limits.firstByteTimeoutMilliseconds))
         }
     }

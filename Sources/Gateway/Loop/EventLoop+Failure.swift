@@ -29,7 +29,7 @@ extension EventLoop {
             // A newer table has dropped the run in the meantime.
             return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .refused)
         }
-        LoopCounters.add(counters.pointee.retries)
+        LoopCounters.add(measures.pointee.retries[Exchange.Reason.allCases.count])
         connect(client, run, fresh: true)
     }
 
@@ -54,7 +54,7 @@ extension EventLoop {
         releaseLease(client)
         pool.give(&client.pointee.held)
         pool.give(&client.pointee.peek)
-        LoopCounters.add(counters.pointee.retries)
+        LoopCounters.add(measures.pointee.retries[Int(reason.rawValue)])
         occupy(client, place)
         connect(client, place.run, fresh: false)
     }

@@ -23,6 +23,7 @@ extension EventLoop {
         queueLast = client
         if queueFirst == nil { queueFirst = client }
         wheel.set(client, deadline(limits.queueTimeoutMilliseconds))
+        countWaiting(client, 1)
         if register(client) { servesQueue = true }
     }
 
@@ -116,6 +117,7 @@ extension EventLoop {
 
     /// Takes a request out of the queue and its tickets off the runs.
     func leaveQueue(_ client: ClientPointer) {
+        countWaiting(client, -1)
         let next = client.pointee.queueNext
         if let next {
             next.pointee.queuePrevious = client.pointee.queuePrevious
@@ -197,7 +199,10 @@ extension EventLoop {
         var lost: [Handle] = []
         while let client = waiter {
             waiter = client.pointee.queueNext
-            if findWaiting(client) { _ = register(client) } else { lost.append(client.pointee.handle) }
+            countWaiting(client, -1)
+            let isFound = findWaiting(client)
+            countWaiting(client, 1)
+            if isFound { _ = register(client) } else { lost.append(client.pointee.handle) }
         }
         servesQueue = true
         for handle in lost {

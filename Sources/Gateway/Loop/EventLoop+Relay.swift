@@ -1,3 +1,4 @@
+import Fleet
 import Glibc
 import Synchronization
 
@@ -18,11 +19,17 @@ extension EventLoop {
         wheel.set(client, deadline(limits.streamIdleTimeoutMilliseconds))
         var held = client.pointee.held
         client.pointee.held = Buffer()
+        if held.count > client.pointee.heldHeadLength { noteUsage(client, held.view) }
+        noteFirstByte(client)
+        let ownTime = client.pointee.isSampled ? client.pointee.ownTime : nil
         if let view {
+            if client.pointee.dialect == .anthropic { noteUsage(client, view) }
             relay(client, view, behind: &held)
         } else if send(client, held.view), isOver(client) {
             responseDone(client)
         }
+        if client.pointee.phase == .relaying { measureChunks(client) }
+        if let ownTime { measures.pointee.overhead.record(ownTime &+ (Instant.now().nanoseconds &- now)) }
         pool.give(&held)
     }
 
@@ -45,6 +52,7 @@ extension EventLoop {
     /// Follows the framing of a body's bytes and writes them behind what was held.
     @inline(__always) private func relay(_ client: ClientPointer, _ view: ByteView, behind held: inout Buffer) {
         noteByte(client)
+        noteChunk(client, view)
         if client.pointee.outbound.isEmpty { wheel.set(client, deadline(limits.streamIdleTimeoutMilliseconds)) }
         if client.pointee.dialect == .responses { noteSequence(client, view) }
         var leaving = view
@@ -77,7 +85,10 @@ extension EventLoop {
         }
         if owesLineEnd { guard send(client, ByteView("\r\n")) else { return } }
         if client.pointee.bodyEnd == .chunked, client.pointee.framing.isBad { return upstreamLost(client) }
-        if isOver(client) { responseDone(client) }
+        if isOver(client) {
+            if client.pointee.chunkMeasure == nil || !Usage.mayEnd(view) { noteUsage(client, view) }
+            responseDone(client)
+        }
     }
 
     /// Sends two stretches in one write.
@@ -181,8 +192,7 @@ extension EventLoop {
         releasePassthrough(client)
         client.pointee.closes = true
         guard let ending = ending(client) else {
-            counters.pointee.count(
-                provider: client.pointee.providerNumber, route: client.pointee.route, status: client.pointee.status)
+            countRequest(client, status: client.pointee.status)
             setActive(client, false)
             return resetClient(client)
         }

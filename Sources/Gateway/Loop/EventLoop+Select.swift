@@ -29,7 +29,9 @@ extension EventLoop {
         guard let place = modelPlace(client) else {
             client.pointee.modelStart = 0
             client.pointee.modelEnd = 0
-            return table.only >= 0 ? .found(table.only) : .missing
+            guard table.only >= 0 else { return .missing }
+            client.pointee.modelNumber = table.targets[table.only].modelNumber
+            return .found(table.only)
         }
         let isJSON = client.pointee.route.body == .json
         let view = client.pointee.inbound.view
@@ -45,6 +47,7 @@ extension EventLoop {
             index = table.find(value)
         }
         guard index >= 0 else { return .unknown }
+        client.pointee.modelNumber = table.targets[index].modelNumber
         let replaces = !table.targets[index].model.isEmpty
         client.pointee.modelStart = replaces ? from : 0
         client.pointee.modelEnd = replaces ? to : 0

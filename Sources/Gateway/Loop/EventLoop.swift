@@ -36,6 +36,7 @@ final class EventLoop: @unchecked Sendable {
     /// Room for what is decoded in passing.
     let scratch: UnsafeMutablePointer<UInt8>
     let counters: UnsafeMutablePointer<LoopCounters>
+    let measures: UnsafeMutablePointer<LoopMeasures>
     let poller = Poller()
 
     // Only this loop's thread touches these, never two accesses at a time: no dynamic checks.
@@ -68,6 +69,8 @@ final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) var queueFirst: ClientPointer?
     @exclusivity(unchecked) var queueLast: ClientPointer?
     @exclusivity(unchecked) var servesQueue = false
+    @exclusivity(unchecked) var requestNumber: UInt64 = 0
+    @exclusivity(unchecked) var turnNumber: UInt64 = 0
     @exclusivity(unchecked) private var isStopping = false
 
     /// A loop that has not begun to turn.
@@ -80,6 +83,7 @@ final class EventLoop: @unchecked Sendable {
         self.listeners = listeners
         self.connectionLimit = connectionLimit
         counters = port.counters
+        measures = port.measures
         chunk = .allocate(capacity: Self.readSize + 64)
         scratch = .allocate(capacity: Self.readSize + 64)
         now = Instant.now().nanoseconds
@@ -108,6 +112,7 @@ final class EventLoop: @unchecked Sendable {
             if now >= nextSweep { sweep() }
             if servesQueue { serveQueue() }
             recycle()
+            noteTurn()
             if let retireBy { checkRetired(by: retireBy) }
         }
         closeAll()

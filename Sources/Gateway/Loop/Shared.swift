@@ -60,6 +60,8 @@ final class LoopPort: @unchecked Sendable {
     let wake: Int32
     /// The loop's counts.
     let counters: UnsafeMutablePointer<LoopCounters>
+    /// What the loop measures.
+    let measures: UnsafeMutablePointer<LoopMeasures>
     /// Whether the loop has ended.
     let isDone = Atomic<Bool>(false)
 
@@ -67,12 +69,16 @@ final class LoopPort: @unchecked Sendable {
         wake = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         counters = .allocate(capacity: 1)
         counters.initialize(to: LoopCounters())
+        measures = .allocate(capacity: 1)
+        measures.initialize(to: LoopMeasures())
     }
 
     deinit {
         _ = Glibc.close(wake)
         counters.deinitialize(count: 1)
         counters.deallocate()
+        measures.deinitialize(count: 1)
+        measures.deallocate()
     }
 
     /// Gives an order.
