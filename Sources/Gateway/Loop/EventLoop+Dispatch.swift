@@ -150,6 +150,7 @@ extension EventLoop {
             client.pointee.phase = .awaiting
             // It is written anew for another try: nothing but the request itself is kept while the server thinks.
             pool.give(&client.pointee.upstreamHead)
+            noteOwnTime(client)
             wheel.set(client, deadline(limits.firstByteTimeoutMilliseconds))
         }
     }
