@@ -69,6 +69,8 @@ let package = Package(
         .testTarget(name: "HealthTests", dependencies: ["Health"], swiftSettings: strict),
         .testTarget(name: "StokerTests", dependencies: ["stoker"], swiftSettings: strict),
         .testTarget(name: "SupervisorTests", dependencies: ["Supervisor"], swiftSettings: strict),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway"], swiftSettings: strict),
+        // Counts allocations, for a test.
+        .target(name: "CAllocations", path: "Tests/Fixtures/Allocations"),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "CAllocations"], swiftSettings: strict),
     ]
 )

@@ -96,10 +96,11 @@ struct ByteView {
     /// Whether the literal occurs anywhere.
     @inline(__always) func contains(_ text: StaticString) -> Bool { firstIndex(of: text) != nil }
 
-    /// The first place of a literal of at least two bytes, or nil: where its first two bytes stand, sixteen places at a
-    /// time, the rest is compared.
+    /// The first place of a literal, or nil: where its first two bytes stand, sixteen places at a time, the rest is
+    /// compared.
     @inline(__always) func firstIndex(of text: StaticString, from: Int = 0) -> Int? {
         assert(from >= 0 && from <= count)
+        if text.utf8CodeUnitCount == 1 { return firstIndex(of: text.utf8Start[0], from: from) }
         return Self.find(ByteView(text), in: self, from)
     }
 

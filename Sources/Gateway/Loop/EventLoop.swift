@@ -52,6 +52,7 @@ final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) var closedClients: [ClientPointer] = []
     @exclusivity(unchecked) var closedUpstreams: [UpstreamPointer] = []
     @exclusivity(unchecked) var deferred: [Handle] = []
+    @exclusivity(unchecked) private var resumed: [Handle] = []
     @exclusivity(unchecked) var paused: [Handle] = []
     // Whose head the table of fields holds, to save reading it twice where nothing came between.
     @exclusivity(unchecked) var headerOwner: UInt64 = 0
@@ -169,9 +170,10 @@ final class EventLoop: @unchecked Sendable {
     }
 
     private func runDeferred() {
-        let handles = deferred
-        deferred.removeAll(keepingCapacity: true)
-        for handle in handles {
+        // Two lists in turn: a copy of one would be memory for each turn.
+        swap(&deferred, &resumed)
+        defer { resumed.removeAll(keepingCapacity: true) }
+        for handle in resumed {
             if handle.kind == .client {
                 let client = clients[handle.index]
                 guard client.pointee.generation == handle.generation, client.pointee.phase != .free else { continue }

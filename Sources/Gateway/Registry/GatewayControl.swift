@@ -90,8 +90,10 @@ final class GatewayControl {
         if polled[1].revents != 0 { readSignals() }
         if polled[2].revents != 0 { for port in ports { port.order { $0.stop = true } } }
         if polled[3].revents != 0 { readLink() }
+        // Looked at before anything is said: who hears that a run is busy may end its last request at once.
+        let isNewlyIdle = directory.newlyIdle(&busyRuns)
         confirm()
-        if directory.newlyIdle(&busyRuns) || Instant.now().nanoseconds >= nextReport { report() }
+        if isNewlyIdle || Instant.now().nanoseconds >= nextReport { report() }
     }
 
     // MARK: The registry
