@@ -146,6 +146,23 @@ def test_a_wrong_configuration_is_a_failed_start_that_says_why(machine):
     assert any("modle" in str(entry["MESSAGE"]) for entry in machine.journal("-n", "20"))
 
 
+def test_the_socket_unit_starts_the_daemon_and_nobody_is_refused_meanwhile(machine, stoker):
+    machine.systemctl("start", "stoker.socket")
+    try:
+        assert stoker.get("/health").status_code == 200, "waited in the socket's queue"
+        stoker.ready()
+        machine.systemctl("restart", "stoker")
+        assert stoker.post("/v1/chat/completions", BODY).status_code == 200
+    finally:
+        machine.systemctl("stop", "stoker.socket", check=False)
+
+
+def test_no_setting_of_the_unit_is_unknown(machine):
+    checked = machine.run("systemd-analyze", "verify", "stoker.service", "stoker.socket", check=False)
+    assert "stoker" not in checked.stdout + checked.stderr, checked.stderr
+    print(machine.run("systemd-analyze", "security", "--no-pager", "stoker.service").stdout.splitlines()[-1])
+
+
 # -- stop
 
 
