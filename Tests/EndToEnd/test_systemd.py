@@ -288,8 +288,17 @@ def test_kill_of_the_supervisor_under_load(machine, stoker):
     """Engines and gateway live on and are taken over; nobody notices."""
     machine.systemctl("start", "stoker")
     engine, gateway = stoker.ready(), stoker.status()["gateway"]["pid"]
-    times = []
+    times, stream = [], []
+
+    def long_stream():
+        slow = {"x-stand-in-control": '{"token_delay_ms": 250, "tokens": 40}'}
+        with httpx.stream("POST", stoker.gateway + "/v1/chat/completions", json={**BODY, "stream": True},
+                          headers={**stoker.headers, **slow}, timeout=30) as answer:
+            stream.extend(data for _, data in harness.events(answer))
+
+    streaming = threading.Thread(target=long_stream, daemon=True)
     with Load(stoker) as load:
+        streaming.start()
         for _ in range(20):
             before = machine.main_pid()
             machine.kill(before)
@@ -298,7 +307,9 @@ def test_kill_of_the_supervisor_under_load(machine, stoker):
             assert (now["pid"], now["run"]) == (engine["pid"], engine["run"]), "the engine was not started again"
             load.more()
     print(f"back after {sorted(times)} s; {load.succeeded} requests")
+    streaming.join(30)
     assert load.failures == []
+    assert len(stream) > 40 and stream[-1] == "[DONE]", "a stream of ten seconds is not cut"
     assert stoker.status()["gateway"]["pid"] == gateway
     assert max(times) < 10 and sorted(times)[len(times) // 2] < 2
     assert machine.show("NRestarts") == "20"
