@@ -8,11 +8,14 @@ RELEASE := -c release --static-swift-stdlib
 BIN := .build/release/stoker
 PREFIX ?= /usr
 DESTDIR ?=
+# Where a real vLLM for the CPU, tiny models and the tests' own environment are kept.
+export STOKER_DEV_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stoker-dev
+DEV := $(STOKER_DEV_DIR)
 MODEL ?=
 PORT ?= 8080
 ADMIN_PORT ?= 8081
 
-.PHONY: help deps build run test test-fast test-swift test-end-to-end lint install clean
+.PHONY: help deps build run test test-fast test-swift test-end-to-end real-vllm lint install clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -26,11 +29,18 @@ build: deps ## Builds the release program
 run: build ## Builds, and serves a real vLLM (MODEL=…, PORT=…, ADMIN_PORT=…)
 	@BIN=$(BIN) MODEL='$(MODEL)' PORT='$(PORT)' ADMIN_PORT='$(ADMIN_PORT)' scripts/run
 
-test: lint test-swift test-end-to-end ## Everything, a real vLLM on the CPU included
+test: lint real-vllm ## Everything, a real vLLM on the CPU included
+	@$(MAKE) --no-print-directory test-swift STOKER_TEST_VLLM="$$(scripts/vllm-cpu path)" STOKER_TEST_MODEL=$(DEV)/tiny-llama
+	@$(MAKE) --no-print-directory test-end-to-end
 
 test-fast: lint test-swift ## Everything but what needs a real vLLM
 	@$(MAKE) --no-print-directory test-end-to-end MARKS='not real'
 
+real-vllm: deps
+	@scripts/real-vllm >/dev/null
+
+test-swift: export STOKER_TEST_VLLM := $(STOKER_TEST_VLLM)
+test-swift: export STOKER_TEST_MODEL := $(STOKER_TEST_MODEL)
 test-swift: deps
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --no-parallel

@@ -123,7 +123,7 @@ import Testing
         #expect(ended.wait(timeout: .now() + 5) == .success)
         #expect(Date().timeIntervalSince(left) < 0.5)
         let aborts = gateway.registry.wait {
-            if case .report(let report) = $0, report.counters["client_aborts"] == 1 { true } else { nil }
+            if case .report(let report) = $0, report.counters["client_aborts:vllm"] == 1 { true } else { nil }
         }
         #expect(aborts == true)
     }

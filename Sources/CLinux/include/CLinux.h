@@ -77,6 +77,10 @@ int stoker_become_subreaper(void);
 int stoker_attribute_begins(const char *path, const char *name, char first);
 /// pidfd_getfd(2): a copy, close-on-exec, of another process's descriptor; -1 and errno.
 int stoker_pidfd_getfd(int pidfd, int fd);
+/// Lets go of the pages of the program and its libraries that nobody has written to: those still needed come back from
+/// the page cache when they are touched. For after a start that went through much more code than what follows it.
+/// Returns the bytes that this was said of.
+size_t stoker_release_program_pages(void);
 
 /// Opens NVML at run time by its library's name: 0, -1 where there is none, -2 where it is no NVML, -3 where it does not
 /// work (no driver). Once a process; the other nvml functions only after a 0.

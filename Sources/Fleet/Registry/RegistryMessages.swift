@@ -54,13 +54,19 @@ public struct GatewayReport: Sendable, Hashable, Codable {
     public var runs: [RunReport]
     /// Requests by provider, route and status.
     public var requests: [RequestCount]
-    /// Named counters beside these, such as `client_aborts`, `upstream_lost`, `retries`.
+    /// Named counters beside these. A label stands behind a colon: `client_aborts:chat`, `retries:refused`,
+    /// `queue_depth:chat`, `breaker_open:chat-0`.
     public var counters: [String: UInt64]
+    /// Durations; nil from builds that measured none.
+    public var histograms: [HistogramReport]?
+    /// Tokens; nil from builds that counted none.
+    public var tokens: [TokenCount]?
 
     /// A report.
     public init(
         applied: SnapshotVersion? = nil, loopHeartbeats: [Instant] = [], inflight: Int = 0, requestsTotal: UInt64 = 0,
-        runs: [RunReport] = [], requests: [RequestCount] = [], counters: [String: UInt64] = [:]
+        runs: [RunReport] = [], requests: [RequestCount] = [], counters: [String: UInt64] = [:],
+        histograms: [HistogramReport]? = nil, tokens: [TokenCount]? = nil
     ) {
         self.applied = applied
         self.loopHeartbeats = loopHeartbeats
@@ -69,6 +75,8 @@ public struct GatewayReport: Sendable, Hashable, Codable {
         self.runs = runs
         self.requests = requests
         self.counters = counters
+        self.histograms = histograms
+        self.tokens = tokens
     }
 }
 

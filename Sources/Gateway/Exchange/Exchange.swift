@@ -14,8 +14,31 @@ struct Exchange: Equatable {
     }
 
     /// Why an answer may be tried again.
-    enum Reason: UInt8 {
+    enum Reason: UInt8, CaseIterable {
         case refused, timedOut, lost, busy, engineDead, unpublished, aborted, firstEventError, notFound
+
+        /// As metrics name it.
+        var label: String {
+            switch self {
+            case .refused: return "refused"
+            case .timedOut: return "timed_out"
+            case .lost: return "lost"
+            case .busy: return "busy"
+            case .engineDead: return "engine_dead"
+            case .unpublished: return "unpublished"
+            case .aborted: return "aborted"
+            case .firstEventError: return "first_event_error"
+            case .notFound: return "not_found"
+            }
+        }
+
+        /// Whether it speaks against the instance, and not against the request or the moment.
+        var isInstancesFault: Bool {
+            switch self {
+            case .refused, .timedOut, .lost, .engineDead, .unpublished: return true
+            case .busy, .aborted, .firstEventError, .notFound: return false
+            }
+        }
     }
 
     /// What happened.

@@ -1,37 +1,41 @@
-/// Classes of bytes, as RFC 9110 and RFC 9112 name them, without a table in memory.
+/// Classes of bytes, as RFC 9110 and RFC 9112 name them.
 enum ASCII {
     /// A letter in lower case; every other byte as it is.
     @inline(__always) static func lowered(_ byte: UInt8) -> UInt8 {
         byte &- 0x41 < 26 ? byte | 0x20 : byte
     }
 
-    /// What each of the 128 characters may stand in, as a digit of two bits: 1 a token, 2 a request target. A literal
-    /// lies in read-only memory and costs a load.
+    /// What each byte may stand in, as the low four bits of a character: 1 a token, 2 a request target, 4 a host, 8 a
+    /// path. A literal lies in read-only memory and costs a load.
     @inline(__always) private static var classes: StaticString {
         """
-        0000000000000000000000000000000003013333223323323333333333220202\
-        2333333333333333333333333332021313333333333333333333333333301030
+        000000000000000000000000000000000;01;;;;::;;:??:??????????>:0:02\
+        :??????????????????????????>0>1?1??????????????????????????010;0\
+        0000000000000000000000000000000000000000000000000000000000000000\
+        0000000000000000000000000000000000000000000000000000000000000000
         """
     }
 
     /// Whether a byte may stand in a token (RFC 9110 §5.6.2): letters, digits and ``!#$%&'*+-.^_`|~``.
     @inline(__always) static func isToken(_ byte: UInt8) -> Bool {
-        byte < 128 && classes.utf8Start[Int(byte)] & 1 != 0
+        classes.utf8Start[Int(byte)] & 1 != 0
     }
 
     /// Whether a byte may stand in a request target: visible ASCII but for `"`, `#`, `<`, `>`, `\`, `^`, `` ` ``, `{`, `|`, `}`.
     ///
     /// RFC 3986 has neither these nor spaces in a path or a query. Brackets are let through: clients send them in queries.
     @inline(__always) static func isTarget(_ byte: UInt8) -> Bool {
-        byte < 128 && classes.utf8Start[Int(byte)] & 2 != 0
+        classes.utf8Start[Int(byte)] & 2 != 0
+    }
+
+    /// Whether a byte may stand in a path: what ``isTarget(_:)`` allows but the question mark that ends it.
+    @inline(__always) static func isPath(_ byte: UInt8) -> Bool {
+        classes.utf8Start[Int(byte)] & 8 != 0
     }
 
     /// Whether a byte may stand in a `Host` value: letters, digits, `.`, `-`, `_`, `:`, `[`, `]`.
     @inline(__always) static func isHost(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x3a, 0x41...0x5b, 0x5d, 0x5f, 0x61...0x7a, 0x2d, 0x2e: return true
-        default: return false
-        }
+        classes.utf8Start[Int(byte)] & 4 != 0
     }
 
     /// The value of a hexadecimal digit, or nil.

@@ -39,6 +39,12 @@ struct ByteView {
     /// The bytes from an index on.
     @inline(__always) func dropping(_ from: Int) -> ByteView { slice(from, count) }
 
+    /// Sixteen bytes from an index on.
+    @inline(__always) func sixteen(at index: Int) -> Sixteen {
+        assert(index >= 0 && index + 16 <= count)
+        return UnsafeRawPointer(base + index).loadUnaligned(as: Sixteen.self)
+    }
+
     /// Whether both hold the same bytes.
     @inline(__always) func equals(_ other: ByteView) -> Bool {
         count == other.count && memcmp(base, other.base, count) == 0
@@ -90,12 +96,30 @@ struct ByteView {
     /// Whether the literal occurs anywhere.
     @inline(__always) func contains(_ text: StaticString) -> Bool { firstIndex(of: text) != nil }
 
-    /// The first place of a literal, or nil.
+    /// The first place of a literal of at least two bytes, or nil: where its first two bytes stand, sixteen places at a
+    /// time, the rest is compared.
     @inline(__always) func firstIndex(of text: StaticString, from: Int = 0) -> Int? {
         assert(from >= 0 && from <= count)
-        guard let found = stoker_memmem(base + from, count - from, text.utf8Start, text.utf8CodeUnitCount)
-        else { return nil }
-        return found - UnsafeRawPointer(base)
+        return Self.find(ByteView(text), in: self, from)
+    }
+
+    @inline(never) private static func find(_ text: ByteView, in view: ByteView, _ from: Int) -> Int? {
+        let first = text[0]
+        let second = text[1]
+        let end = view.count &- text.count
+        var at = from
+        while at <= end {
+            if at &+ 17 <= view.count {
+                let both = view.sixteen(at: at).equal(to: first) & view.sixteen(at: at &+ 1).equal(to: second)
+                let step = both.first
+                at &+= step
+                if step == 16 { continue }
+                if at > end { return nil }
+            }
+            if view[at] == first, memcmp(view.base + at, text.base, text.count) == 0 { return at }
+            at &+= 1
+        }
+        return nil
     }
 
     /// The bytes without spaces and tabs around them.
@@ -129,5 +153,39 @@ struct ByteView {
         }
         hash = (hash ^ (hash &>> 29)) &* 0xbf58_476d_1ce4_e5b9
         return hash ^ (hash &>> 32)
+    }
+}
+
+/// Sixteen bytes looked at as one. Comparisons give 0xff where they hold and 0 elsewhere. Written so that each is a
+/// single machine instruction: the standard library's forms with scalars are loops over lanes.
+typealias Sixteen = SIMD16<UInt8>
+
+extension SIMD16<UInt8> {
+    /// Where bytes are equal to one.
+    @inline(__always) func equal(to byte: UInt8) -> Sixteen {
+        unsafeBitCast(self .== Sixteen(repeating: byte), to: Sixteen.self)
+    }
+
+    /// Where bytes are below one.
+    @inline(__always) func below(_ byte: UInt8) -> Sixteen {
+        unsafeBitCast(self .< Sixteen(repeating: byte), to: Sixteen.self)
+    }
+
+    /// Where bytes are below one when both are signed numbers: those beyond ASCII are below all of ASCII.
+    @inline(__always) func signedBelow(_ byte: Int8) -> Sixteen {
+        unsafeBitCast(unsafeBitCast(self, to: SIMD16<Int8>.self) .< SIMD16<Int8>(repeating: byte), to: Sixteen.self)
+    }
+
+    /// The first byte that is not 0; 16 when all are.
+    @inline(__always) var first: Int {
+        let words = unsafeBitCast(self, to: SIMD2<UInt64>.self)
+        if words[0] != 0 { return words[0].trailingZeroBitCount &>> 3 }
+        return 8 &+ words[1].trailingZeroBitCount &>> 3
+    }
+
+    /// Whether a byte is not 0.
+    @inline(__always) var isAny: Bool {
+        let words = unsafeBitCast(self, to: SIMD2<UInt64>.self)
+        return words[0] | words[1] != 0
     }
 }

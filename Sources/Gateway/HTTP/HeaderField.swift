@@ -81,6 +81,17 @@ struct HeaderField {
     var lineEnd: UInt32
 }
 
+extension HeaderField {
+    /// The field of a line that begins at `start`.
+    @inline(__always) init(_ line: FieldLine, from start: Int, name: HeaderName) {
+        self.init(
+            nameStart: UInt32(truncatingIfNeeded: start), nameLength: UInt16(truncatingIfNeeded: line.colon &- start),
+            name: name, named: false, valueStart: UInt32(truncatingIfNeeded: line.valueStart),
+            valueLength: UInt32(truncatingIfNeeded: line.valueEnd &- line.valueStart),
+            lineEnd: UInt32(truncatingIfNeeded: line.end &+ 2))
+    }
+}
+
 /// Room for the fields of the head that is being looked at: one a loop, used again for each head.
 struct HeaderTable {
     /// The most field lines of a head.

@@ -25,6 +25,15 @@ enum RequestHeadParser {
         var at = firstEnd + 1
         var state = FieldState()
         while true {
+            if at + 2 <= view.count, view[at] == 0x0d, view[at + 1] == 0x0a, at + 2 <= limit {
+                head.length = at + 2
+                break
+            }
+            if head.fieldCount < HeaderTable.capacity, let line = FieldLine(view, from: at), line.end + 2 <= limit {
+                if let failure = take(line, view, at, table, &head, &state) { return .bad(failure) }
+                at = line.end + 2
+                continue
+            }
             guard let end = view.firstIndex(of: 0x0a, from: at) else {
                 return view.count > limit ? .bad(.tooLarge) : .incomplete
             }
@@ -60,10 +69,17 @@ enum RequestHeadParser {
 
     /// `method SP request-target SP HTTP-version` (RFC 9112 §3), exactly one space each.
     private static func startLine(_ line: ByteView, _ head: inout RequestHead) -> HeadFailure? {
-        guard let space = line.firstIndex(of: 0x20), space > 0, space <= 32 else { return .startLine }
-        for index in 0..<space where !ASCII.isToken(line[index]) { return .startLine }
+        let space: Int
+        if line.hasPrefix("POST ") {
+            space = 4
+            head.method = .post
+        } else {
+            guard let found = line.firstIndex(of: 0x20), found > 0, found <= 32 else { return .startLine }
+            for index in 0..<found where !ASCII.isToken(line[index]) { return .startLine }
+            space = found
+            head.method = Method.of(line.slice(0, space))
+        }
         head.methodLength = space
-        head.method = Method.of(line.slice(0, space))
         guard line.count >= space + 11 else { return .startLine }
         let version = line.slice(line.count - 8, line.count)
         guard line[line.count - 9] == 0x20 else { return .startLine }
@@ -94,7 +110,9 @@ enum RequestHeadParser {
             start += slash
         }
         var query = end
-        for index in start..<end {
+        var plain = start
+        while plain < end, ASCII.isPath(line[plain]) { plain &+= 1 }
+        for index in plain..<end {
             let byte = line[index]
             if byte == 0x3f, query == end { query = index }
             // A backslash is let through as far as the path's own rule, which names it.
@@ -104,6 +122,19 @@ enum RequestHeadParser {
         head.pathLength = query - start
         head.queryLength = end - query
         return nil
+    }
+
+    /// Notes a line of the ordinary kind.
+    @inline(__always) private static func take(
+        _ line: FieldLine, _ view: ByteView, _ start: Int, _ table: HeaderTable, _ head: inout RequestHead,
+        _ state: inout FieldState
+    ) -> HeadFailure? {
+        let name = HeaderName.of(view.slice(start, line.colon))
+        let index = head.fieldCount
+        table.fields[index] = HeaderField(line, from: start, name: name)
+        head.fieldCount = index &+ 1
+        if name == .other { return nil }
+        return note(name, view.slice(line.valueStart, line.valueEnd), index, &head, &state)
     }
 
     /// `field-name ":" OWS field-value OWS` (RFC 9112 §5): no space before the colon, no folding.

@@ -37,6 +37,19 @@ enum ResponseHeadParser {
         var chunked = false
         var names = false
         while true {
+            if at + 2 <= view.count, view[at] == 0x0d, view[at + 1] == 0x0a, at + 1 <= limit {
+                head.length = at + 2
+                break
+            }
+            if head.fieldCount < HeaderTable.capacity, let line = FieldLine(view, from: at), line.end + 1 <= limit {
+                let name = HeaderName.of(view.slice(at, line.colon))
+                table.fields[head.fieldCount] = HeaderField(line, from: at, name: name)
+                head.fieldCount &+= 1
+                let value = view.slice(line.valueStart, line.valueEnd)
+                if name != .other, let failure = note(name, value, &head, &chunked, &names) { return .bad(failure) }
+                at = line.end + 2
+                continue
+            }
             guard let end = view.firstIndex(of: 0x0a, from: at) else {
                 return view.count > limit ? .bad(.tooLarge) : .incomplete
             }
@@ -68,6 +81,13 @@ enum ResponseHeadParser {
             nameStart: UInt32(start), nameLength: UInt16(colon - start), name: name, named: false,
             valueStart: UInt32(value.base - view.base), valueLength: UInt32(value.count), lineEnd: UInt32(end + 2))
         head.fieldCount += 1
+        return note(name, value, &head, &chunked, &names)
+    }
+
+    /// What a known field means for the response.
+    private static func note(
+        _ name: HeaderName, _ value: ByteView, _ head: inout ResponseHead, _ chunked: inout Bool, _ names: inout Bool
+    ) -> HeadFailure? {
         switch name {
         case .contentLength:
             guard head.contentLength < 0, let length = RequestHeadParser.decimal(value) else { return .framing }

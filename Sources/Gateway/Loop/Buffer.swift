@@ -78,7 +78,8 @@ struct Buffer {
     }
 }
 
-/// Memory for one loop's buffers, kept by size for the next who needs it.
+/// Memory for one loop's buffers, kept by size for the next who needs it. What is larger than ``sizes`` names, a long
+/// prompt's body, is kept as long as such bodies come: fresh memory costs a page fault every 4 KiB.
 struct BufferPool {
     /// The sizes that are kept.
     static let sizes = (small: 4 << 10, middle: 16 << 10, large: 64 << 10)
@@ -90,6 +91,12 @@ struct BufferPool {
     private var smallCount = 0
     private var middleCount = 0
     private var largeCount = 0
+    // Those beyond: the newest first, their sizes in themselves; the fewest there were since the last trim.
+    private var huge: UnsafeMutablePointer<UInt8>?
+    private var hugeCount = 0
+    private var hugeBytes = 0
+    private var hugeUnused = 0
+    private static let hugeLimit = (each: 4 << 20, all: 16 << 20)
 
     /// A pool with nothing kept.
     init() {}
@@ -107,10 +114,75 @@ struct BufferPool {
             buffer.capacity = Self.sizes.large
             buffer.base = Self.pop(&large, &largeCount) ?? .allocate(capacity: buffer.capacity)
         } else {
-            buffer.capacity = minimum
-            buffer.base = .allocate(capacity: minimum)
+            buffer = takeHuge(minimum)
         }
         return buffer
+    }
+
+    private struct HugeLink: BitwiseCopyable {
+        var next: UnsafeMutablePointer<UInt8>?
+        var capacity: Int
+    }
+
+    private mutating func takeHuge(_ minimum: Int) -> Buffer {
+        var buffer = Buffer()
+        var previous: UnsafeMutablePointer<UInt8>?
+        var at = huge
+        while let memory = at {
+            let link = UnsafeRawPointer(memory).load(as: HugeLink.self)
+            if link.capacity >= minimum, link.capacity / 4 <= minimum {
+                unlinkHuge(link, behind: previous)
+                hugeUnused = min(hugeUnused, hugeCount)
+                buffer.base = memory
+                buffer.capacity = link.capacity
+                return buffer
+            }
+            previous = memory
+            at = link.next
+        }
+        // In steps, so that bodies of nearly the same length share.
+        buffer.capacity = (minimum &+ Self.sizes.large &- 1) / Self.sizes.large &* Self.sizes.large
+        buffer.base = UnsafeMutableRawPointer.allocate(byteCount: buffer.capacity, alignment: 16)
+            .assumingMemoryBound(to: UInt8.self)
+        return buffer
+    }
+
+    private mutating func giveHuge(_ base: UnsafeMutablePointer<UInt8>, _ capacity: Int) {
+        guard capacity <= Self.hugeLimit.each, hugeBytes &+ capacity <= Self.hugeLimit.all else {
+            return base.deallocate()
+        }
+        UnsafeMutableRawPointer(base).storeBytes(of: HugeLink(next: huge, capacity: capacity), as: HugeLink.self)
+        huge = base
+        hugeCount &+= 1
+        hugeBytes &+= capacity
+    }
+
+    private mutating func unlinkHuge(_ link: HugeLink, behind previous: UnsafeMutablePointer<UInt8>?) {
+        if let previous {
+            UnsafeMutableRawPointer(previous).storeBytes(of: link.next, as: UnsafeMutablePointer<UInt8>?.self)
+        } else {
+            huge = link.next
+        }
+        hugeCount &-= 1
+        hugeBytes &-= link.capacity
+    }
+
+    /// Gives back what has been kept without use since the last call: for calling once a second.
+    mutating func trim() {
+        // The newest are used first, so the unused ones are the last.
+        var previous: UnsafeMutablePointer<UInt8>?
+        var at = huge
+        for _ in 0..<max(0, hugeCount &- hugeUnused) {
+            previous = at
+            at = at.flatMap { UnsafeRawPointer($0).load(as: HugeLink.self).next }
+        }
+        while let memory = at {
+            let link = UnsafeRawPointer(memory).load(as: HugeLink.self)
+            unlinkHuge(link, behind: previous)
+            memory.deallocate()
+            at = link.next
+        }
+        hugeUnused = hugeCount
     }
 
     /// Takes a buffer's memory back.
@@ -120,7 +192,7 @@ struct BufferPool {
         case Self.sizes.small: Self.push(&small, &smallCount, base, Self.kept.small)
         case Self.sizes.middle: Self.push(&middle, &middleCount, base, Self.kept.middle)
         case Self.sizes.large: Self.push(&large, &largeCount, base, Self.kept.large)
-        default: base.deallocate()
+        default: giveHuge(base, buffer.capacity)
         }
         buffer = Buffer()
     }

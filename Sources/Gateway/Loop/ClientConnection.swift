@@ -2,10 +2,12 @@
 enum ClientPhase: UInt8 {
     /// Not in use.
     case free
-    /// Reading a head, or idle between requests. Next: body, dispatch, flushing, head.
+    /// Reading a head, or idle between requests. Next: body, queued, dispatch, flushing, head.
     case head
-    /// Reading a body. Next: dispatch, flushing.
+    /// Reading a body. Next: queued, dispatch, flushing.
     case body
+    /// Waiting for a place on an instance. Next: dispatch, flushing.
+    case queued
     /// Connecting to a server, or sending it the request. Next: awaiting, flushing.
     case dispatch
     /// The server's head has not come yet. Next: held, relaying, dispatch (another try), flushing.
@@ -80,8 +82,13 @@ struct ClientConnection: Slotted {
     var exchange = Exchange()
     /// The run that the request is leased to; nil without a lease.
     var run: RunPointer?
+    /// Whether it is the one that tries an instance whose breaker was open.
+    var isTrial = false
     /// What was tried before, not to be chosen again.
     var triedRun: RunPointer?
+    /// What the body's model named, as an index into the table of this serial number.
+    var target = -1
+    var targetSerial: UInt64 = 0
     /// How many instances an inquiry has asked.
     var asked: Int32 = 0
     /// The number that measurements know the provider by; 0 for none.
@@ -95,6 +102,15 @@ struct ClientConnection: Slotted {
     var modelEnd = 0
     /// Bytes of the request that have been written.
     var sent = 0
+
+    // While it waits for a place: among those of its loop, in the order of their tickets.
+    var ticket: UInt64 = 0
+    /// What it waits for, in the present table: a target, or -1 in passthrough.
+    var queuedTarget: Int32 = -1
+    /// The one run that will do, or -1.
+    var queuedRun: Int32 = -1
+    var queueNext: UnsafeMutablePointer<ClientConnection>?
+    var queuePrevious: UnsafeMutablePointer<ClientConnection>?
 
     // The response.
     var status = 0
@@ -117,6 +133,22 @@ struct ClientConnection: Slotted {
     /// The id of a response that passed; empty until seen.
     var responseID = ResponseID()
 
+    // Measurements.
+    /// When its head was read.
+    var startedAt: UInt64 = 0
+    /// When the newest bytes of a stream came.
+    var chunkAt: UInt64 = 0
+    /// The gateway's own time so far, where it is measured.
+    var ownTime: UInt64 = 0
+    /// Set while a stream's chunks are measured.
+    var chunkMeasure: UnsafeMutablePointer<LoopMeasures.Provider>?
+    var promptTokens: UInt32 = 0
+    var completionTokens: UInt32 = 0
+    /// The number that measurements know the model by; 0 for none.
+    var modelNumber: UInt16 = 0
+    /// Whether the gateway's own time is measured.
+    var isSampled = false
+
     // Deadlines.
     var deadline = UInt64.max
     var wheelTick: UInt64 = 0
@@ -131,7 +163,7 @@ struct ClientConnection: Slotted {
     /// Whether a server is working for it.
     @inline(__always) var isInFlight: Bool {
         switch phase {
-        case .dispatch, .awaiting, .held, .relaying: return true
+        case .queued, .dispatch, .awaiting, .held, .relaying: return true
         default: return false
         }
     }
@@ -142,6 +174,7 @@ struct ClientConnection: Slotted {
         passthrough = -1
         exchange = Exchange()
         triedRun = nil
+        targetSerial = 0
         asked = 0
         providerNumber = 0
         sent = 0
@@ -156,6 +189,11 @@ struct ClientConnection: Slotted {
         modelEnd = 0
         sequence = 0
         responseID = ResponseID()
+        ownTime = 0
+        chunkMeasure = nil
+        modelNumber = 0
+        promptTokens = 0
+        completionTokens = 0
     }
 }
 

@@ -134,8 +134,7 @@ extension EventLoop {
 
     /// The response is whole on our side: counts it, and goes on when the client has it.
     func concludeResponse(_ client: ClientPointer) {
-        counters.pointee.count(
-            provider: client.pointee.providerNumber, route: client.pointee.route, status: client.pointee.status)
+        countRequest(client, status: client.pointee.status)
         setActive(client, false)
         client.pointee.phase = .flushing
         if client.pointee.outbound.isEmpty {
@@ -172,6 +171,7 @@ extension EventLoop {
         client.pointee.inbound.drop(min(client.pointee.requestLength, client.pointee.inbound.count))
         client.pointee.requestLength = 0
         if client.pointee.inbound.isEmpty { pool.give(&client.pointee.inbound) }
+        releasePassthrough(client)
         client.pointee.forgetRequest()
         client.pointee.phase = .head
         wheel.set(client, now &+ Patience.idle)
@@ -200,10 +200,8 @@ extension EventLoop {
     /// The client has left: its server is told at once by closing.
     func clientGone(_ client: ClientPointer) {
         if client.pointee.isInFlight || client.pointee.phase == .body {
-            LoopCounters.add(counters.pointee.clientAborts)
-            let status = client.pointee.exchange.isCommitted ? client.pointee.status : 499
-            counters.pointee.count(
-                provider: client.pointee.providerNumber, route: client.pointee.route, status: status)
+            countAbort(client)
+            countRequest(client, status: client.pointee.exchange.isCommitted ? client.pointee.status : 499)
         }
         closeClient(client)
     }
@@ -212,6 +210,7 @@ extension EventLoop {
     func closeClient(_ client: ClientPointer) {
         guard client.pointee.phase != .free else { return }
         setActive(client, false)
+        if client.pointee.phase == .queued { leaveQueue(client) }
         if let upstream = client.pointee.upstream { closeUpstream(upstream) }
         releaseLease(client)
         releaseBody(client)
@@ -246,6 +245,10 @@ extension EventLoop {
                 closeClient(client)
             }
         case .body: refuse(client, .requestTimeout)
+        case .queued:
+            leaveQueue(client)
+            releasePassthrough(client)
+            refuse(client, .queueTimeout)
         case .dispatch:
             if let upstream = client.pointee.upstream, upstream.pointee.phase == .connecting {
                 perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: true)), .connectTimeout)
@@ -273,8 +276,7 @@ extension EventLoop {
     private func cutSlowReader(_ client: ClientPointer) {
         LoopCounters.add(counters.pointee.slowReaders)
         if client.pointee.phase == .relaying {
-            counters.pointee.count(
-                provider: client.pointee.providerNumber, route: client.pointee.route, status: client.pointee.status)
+            countRequest(client, status: client.pointee.status)
         }
         resetClient(client)
     }

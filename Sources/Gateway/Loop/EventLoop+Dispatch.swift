@@ -110,10 +110,11 @@ extension EventLoop {
 
     /// What stands in place of the body's model: JSON in JSON, plain text in a form.
     private func replacement(_ client: ClientPointer) -> ByteView {
-        guard client.pointee.modelEnd > client.pointee.modelStart, case .found(let index) = target(client) else {
-            return ByteView("")
+        guard client.pointee.modelEnd > client.pointee.modelStart else { return ByteView("") }
+        if client.pointee.targetSerial != table.serial {
+            guard case .found = target(client) else { return ByteView("") }
         }
-        let model = table.targets[index].model
+        let model = table.targets[client.pointee.target].model
         if client.pointee.route.body == .json || model.isEmpty { return model }
         let count = JSONString.unescape(model.slice(1, model.count - 1), into: scratch)
         return ByteView(UnsafePointer(scratch), count)
@@ -147,6 +148,9 @@ extension EventLoop {
         if upstream.pointee.phase == .connecting { upstream.pointee.phase = .busy }
         if client.pointee.phase == .dispatch {
             client.pointee.phase = .awaiting
+            // It is written anew for another try: nothing but the request itself is kept while the server thinks.
+            pool.give(&client.pointee.upstreamHead)
+            noteOwnTime(client)
             wheel.set(client, deadline(limits.firstByteTimeoutMilliseconds))
         }
     }

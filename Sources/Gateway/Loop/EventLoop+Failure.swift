@@ -29,7 +29,7 @@ extension EventLoop {
             // A newer table has dropped the run in the meantime.
             return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .refused)
         }
-        LoopCounters.add(counters.pointee.retries)
+        LoopCounters.add(measures.pointee.retries[Exchange.Reason.allCases.count])
         connect(client, run, fresh: true)
     }
 
@@ -40,20 +40,23 @@ extension EventLoop {
         let failed = client.pointee.run
         client.pointee.triedRun = failed
         let choice = alternative(client)
-        guard case .run(let run) = choice, exempt || shared.budget.withdraw(second: now / 1_000_000_000) else {
+        guard exempt || (choice != .none && shared.budget.withdraw(second: now / 1_000_000_000)),
+            let place = take(client, choice)
+        else {
             if client.pointee.exchange.kind == .inquiry, reason == .notFound {
                 return failExchange(client, .responseNotFound, .none)
             }
             return perform(client, client.pointee.exchange.handle(.refusedRetry(reason)), failure)
         }
         noteFailure(client, reason == .notFound || reason == .busy ? .none : failure)
+        if reason.isInstancesFault { noteVerdict(client, .failed) }
         if let upstream = client.pointee.upstream { closeUpstream(upstream) }
         releaseLease(client)
         pool.give(&client.pointee.held)
         pool.give(&client.pointee.peek)
-        LoopCounters.add(counters.pointee.retries)
-        lease(client, run)
-        connect(client, run, fresh: false)
+        LoopCounters.add(measures.pointee.retries[Int(reason.rawValue)])
+        occupy(client, place)
+        connect(client, place.run, fresh: false)
     }
 
     /// Gives the exchange up with an error of our own; only while nothing of a response has left.
@@ -61,6 +64,7 @@ extension EventLoop {
         _ client: ClientPointer, _ code: ErrorCode, _ failure: RunFailure, _ message: StaticString? = nil
     ) {
         noteFailure(client, failure)
+        if failure != .none { noteVerdict(client, .failed) }
         logFailure(client, failure)
         if let upstream = client.pointee.upstream { closeUpstream(upstream) }
         releaseLease(client)

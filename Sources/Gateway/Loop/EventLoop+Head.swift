@@ -17,6 +17,7 @@ extension EventLoop {
         case .incomplete: return false
         case .bad(let failure):
             setActive(client, true)
+            beginMeasuring(client)
             client.pointee.head = RequestHead()
             client.pointee.route = .unknown
             client.pointee.dialect = .openAI
@@ -34,6 +35,7 @@ extension EventLoop {
             headerOwner = client.pointee.handle.raw
             headerBase = client.pointee.inbound.view.base
             setActive(client, true)
+            beginMeasuring(client)
             begin(client)
         }
         return true

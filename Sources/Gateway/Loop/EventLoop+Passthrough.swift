@@ -45,12 +45,11 @@ extension EventLoop {
     func selectPassthrough(_ client: ClientPointer) {
         shared.budget.count(second: now / 1_000_000_000)
         switch choosePassthrough(client) {
-        case .run(let run): dispatch(client, .run(run))
-        case .full: refuse(client, .queueFull)
         case .none:
             let scope = PassthroughScope(passthroughName(client), table.snapshot)
             guard let provider = scope.provider else { return refuse(client, .providerNotFound) }
             refuseUnavailable(client, provider: provider, "`\(passthroughName(client))`")
+        case let choice: dispatch(client, choice)
         }
     }
 
@@ -66,23 +65,26 @@ extension EventLoop {
 
     /// A run within the name's scope: of those that serve the body's model, if any does.
     func choosePassthrough(_ client: ClientPointer) -> Chooser.Choice {
-        guard let path = path(client) else { return .none }
-        let scope = PassthroughScope(String(decoding: path.name, as: UTF8.self), table.snapshot)
-        let model = narrowingModel(client)
-        for narrowing in model == nil ? [false] : [true, false] {
-            var chooser = Chooser(limit: limits.streamsPerInstance)
-            for run in 0..<table.runCount {
-                let route = table.runs[run]
-                guard route.cell != client.pointee.triedRun else { continue }
-                guard scope.holds(instance: route.name.string, provider: Int(route.provider)) else { continue }
-                guard route.published || (scope.kind == .instance && !hasPublished(route.name)) else { continue }
-                if narrowing, let model, !serves(route.name, model) { continue }
-                let inflight = route.cell.pointee.inflight.load(ordering: .relaxed)
-                chooser.consider(run, inflight: inflight, random: &random)
-            }
-            if chooser.choice != .none { return chooser.choice }
+        let limit = streamLimit(client)
+        var chooser = Chooser(limit: limit)
+        for run in passthroughRuns(client) {
+            consider(run, &chooser, tried: client.pointee.triedRun, mayWait: client.pointee.phase != .queued)
         }
-        return .none
+        return chooser.choice
+    }
+
+    /// The runs within the name's scope: of those that serve the body's model, if any does.
+    func passthroughRuns(_ client: ClientPointer) -> [Int] {
+        guard let path = path(client) else { return [] }
+        let scope = PassthroughScope(String(decoding: path.name, as: UTF8.self), table.snapshot)
+        let within = (0..<table.runCount).filter { run in
+            let route = table.runs[run]
+            guard scope.holds(instance: route.name.string, provider: Int(route.provider)) else { return false }
+            return route.published || (scope.kind == .instance && !hasPublished(route.name))
+        }
+        guard let model = narrowingModel(client) else { return within }
+        let serving = within.filter { serves(table.runs[$0].name, model) }
+        return serving.isEmpty ? within : serving
     }
 
     private func hasPublished(_ instance: ByteView) -> Bool {

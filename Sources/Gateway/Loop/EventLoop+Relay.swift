@@ -1,3 +1,4 @@
+import Fleet
 import Glibc
 import Synchronization
 
@@ -5,6 +6,7 @@ extension EventLoop {
     /// Lets the response leave: head, what is held, and perhaps bytes just read, in one write.
     func commit(_ client: ClientPointer, with view: ByteView? = nil) {
         _ = client.pointee.exchange.handle(.commit)
+        if client.pointee.status < 500 { noteVerdict(client, .succeeded) }
         client.pointee.phase = .relaying
         releaseBody(client)
         // The request is not needed any more; what came behind it stays.
@@ -17,11 +19,17 @@ extension EventLoop {
         wheel.set(client, deadline(limits.streamIdleTimeoutMilliseconds))
         var held = client.pointee.held
         client.pointee.held = Buffer()
+        if held.count > client.pointee.heldHeadLength { noteUsage(client, held.view) }
+        noteFirstByte(client)
+        let ownTime = client.pointee.isSampled ? client.pointee.ownTime : nil
         if let view {
+            if client.pointee.dialect == .anthropic { noteUsage(client, view) }
             relay(client, view, behind: &held)
         } else if send(client, held.view), isOver(client) {
             responseDone(client)
         }
+        if client.pointee.phase == .relaying { measureChunks(client) }
+        if let ownTime { measures.pointee.overhead.record(ownTime &+ (Instant.now().nanoseconds &- now)) }
         pool.give(&held)
     }
 
@@ -44,6 +52,7 @@ extension EventLoop {
     /// Follows the framing of a body's bytes and writes them behind what was held.
     @inline(__always) private func relay(_ client: ClientPointer, _ view: ByteView, behind held: inout Buffer) {
         noteByte(client)
+        noteChunk(client, view)
         if client.pointee.outbound.isEmpty { wheel.set(client, deadline(limits.streamIdleTimeoutMilliseconds)) }
         if client.pointee.dialect == .responses { noteSequence(client, view) }
         var leaving = view
@@ -76,7 +85,10 @@ extension EventLoop {
         }
         if owesLineEnd { guard send(client, ByteView("\r\n")) else { return } }
         if client.pointee.bodyEnd == .chunked, client.pointee.framing.isBad { return upstreamLost(client) }
-        if isOver(client) { responseDone(client) }
+        if isOver(client) {
+            if client.pointee.chunkMeasure == nil || !Usage.mayEnd(view) { noteUsage(client, view) }
+            responseDone(client)
+        }
     }
 
     /// Sends two stretches in one write.
@@ -173,14 +185,14 @@ extension EventLoop {
         if let run = client.pointee.run {
             _ = run.pointee.lost.wrappingAdd(1, ordering: .relaxed)
             run.pointee.lastFailure.store(RunFailure.lostInStream.rawValue, ordering: .relaxed)
+            noteVerdict(client, .failed)
         }
         if let upstream = client.pointee.upstream { closeUpstream(upstream) }
         releaseLease(client)
         releasePassthrough(client)
         client.pointee.closes = true
         guard let ending = ending(client) else {
-            counters.pointee.count(
-                provider: client.pointee.providerNumber, route: client.pointee.route, status: client.pointee.status)
+            countRequest(client, status: client.pointee.status)
             setActive(client, false)
             return resetClient(client)
         }

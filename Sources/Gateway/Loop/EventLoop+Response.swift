@@ -189,7 +189,9 @@ extension EventLoop {
             if isFirst { pool.append(payload, to: &client.pointee.peek) }
             keepHeld(client, view)
             if isFirst { wheel.set(client, now &+ Patience.hold) }
-        case .passOn: commit(client, with: view)
+        case .passOn:
+            if isWhole { noteUsage(client, payload) }
+            commit(client, with: view)
         case let action:
             // The bytes are kept, in case that the other try is not to be had.
             keepHeld(client, view)

@@ -29,7 +29,9 @@ extension EventLoop {
         guard let place = modelPlace(client) else {
             client.pointee.modelStart = 0
             client.pointee.modelEnd = 0
-            return table.only >= 0 ? .found(table.only) : .missing
+            guard table.only >= 0 else { return .missing }
+            client.pointee.modelNumber = table.targets[table.only].modelNumber
+            return .found(table.only)
         }
         let isJSON = client.pointee.route.body == .json
         let view = client.pointee.inbound.view
@@ -45,6 +47,9 @@ extension EventLoop {
             index = table.find(value)
         }
         guard index >= 0 else { return .unknown }
+        client.pointee.target = index
+        client.pointee.targetSerial = table.serial
+        client.pointee.modelNumber = table.targets[index].modelNumber
         let replaces = !table.targets[index].model.isEmpty
         client.pointee.modelStart = replaces ? from : 0
         client.pointee.modelEnd = replaces ? to : 0
@@ -71,53 +76,64 @@ extension EventLoop {
     }
 
     /// One of a target's runs, not the one tried before.
-    private func choose(_ client: ClientPointer, target index: Int) -> Chooser.Choice {
+    func choose(_ client: ClientPointer, target index: Int) -> Chooser.Choice {
         let target = table.targets[index]
         var chooser = Chooser(limit: limits.streamsPerInstance)
-        let maker = client.pointee.route == .responses ? previousMaker(client) : nil
+        let mayWait = client.pointee.phase != .queued
+        if client.pointee.route == .responses, let maker = makerRun(client, target: index) {
+            consider(maker, &chooser, tried: client.pointee.triedRun, mayWait: mayWait)
+            if chooser.choice != .none { return chooser.choice }
+        }
         for position in 0..<Int(target.candidateCount) {
             let run = Int(table.candidates[Int(target.firstCandidate) + position])
-            let cell = table.runs[run].cell
-            if cell == client.pointee.triedRun { continue }
-            if let maker, table.runs[run].name.array == maker { return .run(run) }
-            chooser.consider(run, inflight: cell.pointee.inflight.load(ordering: .relaxed), random: &random)
+            consider(run, &chooser, tried: client.pointee.triedRun, mayWait: mayWait)
         }
         return chooser.choice
     }
 
-    /// The instance that keeps the response which this request continues.
-    private func previousMaker(_ client: ClientPointer) -> [UInt8]? {
+    /// Shows a candidate to a chooser. `mayWait` is of a request that came just now: it does not go before those that
+    /// wait for this run already.
+    @inline(__always) func consider(_ run: Int, _ chooser: inout Chooser, tried: RunPointer?, mayWait: Bool) {
+        let cell = table.runs[run].cell
+        if cell == tried { return }
+        let breaker = cell.pointee.breaker.load(ordering: .relaxed)
+        let isTrusted = breaker == 0 || Breaker(raw: breaker).mayTry(at: now / 1_000_000)
+        let isClaimed = chooser.limit > 0 && mayWait && isWaitedFor(cell)
+        chooser.consider(
+            run, inflight: cell.pointee.inflight.load(ordering: .relaxed),
+            age: now &- cell.pointee.publishedAt.load(ordering: .relaxed), isTrusted: isTrusted, isClaimed: isClaimed,
+            random: &random)
+    }
+
+    /// The run of a target that keeps the response which this request continues.
+    func makerRun(_ client: ClientPointer, target index: Int) -> Int? {
         guard let place = client.pointee.scanner.previousResponse, !place.hasEscapes else { return nil }
         let start = client.pointee.bodyStart
         let view = client.pointee.inbound.view
-        return shared.responses.maker(of: view.slice(start + place.start + 1, start + place.end - 1).array)
-    }
-
-    /// Sends the request to the chosen run, or says why there is none.
-    func dispatch(_ client: ClientPointer, _ choice: Chooser.Choice) {
-        switch choice {
-        case .run(let run):
-            lease(client, run)
-            connect(client, run, fresh: false)
-        case .full: refuse(client, .queueFull)
-        case .none: refuse(client, .modelUnavailable)
+        guard let maker = shared.responses.maker(of: view.slice(start + place.start + 1, start + place.end - 1).array)
+        else { return nil }
+        let target = table.targets[index]
+        for position in 0..<Int(target.candidateCount) {
+            let run = Int(table.candidates[Int(target.firstCandidate) + position])
+            if table.runs[run].cell != client.pointee.triedRun, table.runs[run].name.array == maker { return run }
         }
+        return nil
     }
 
-    /// Counts the request as in flight on a run.
-    func lease(_ client: ClientPointer, _ run: Int) {
-        let route = table.runs[run]
-        client.pointee.run = route.cell
-        client.pointee.providerNumber = table.providerNumbers[Int(route.provider)]
-        _ = route.cell.pointee.inflight.wrappingAdd(1, ordering: .relaxed)
-    }
-
-    /// The request is not in flight any more. The control thread hears at once when that ends a drain.
-    @inline(__always) func releaseLease(_ client: ClientPointer) {
-        guard let run = client.pointee.run else { return }
-        client.pointee.run = nil
-        let left = run.pointee.inflight.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue
-        if left == 0, !run.pointee.published.load(ordering: .acquiring) { shared.wakeControl() }
+    /// Sends the request to the chosen run, lets it wait, or says why there is none.
+    func dispatch(_ client: ClientPointer, _ choice: Chooser.Choice) {
+        var choice = choice
+        // Another loop may be faster at a run's last place: then it is chosen anew.
+        for _ in 0..<8 {
+            if let place = take(client, choice) {
+                occupy(client, place)
+                return connect(client, place.run, fresh: false)
+            }
+            if choice == .full || choice == .none { break }
+            choice = alternative(client)
+        }
+        if choice == .none { return refuse(client, .modelUnavailable) }
+        wait(client)
     }
 
     /// Another run for a request that is to be tried again, or none.

@@ -36,6 +36,7 @@ final class EventLoop: @unchecked Sendable {
     /// Room for what is decoded in passing.
     let scratch: UnsafeMutablePointer<UInt8>
     let counters: UnsafeMutablePointer<LoopCounters>
+    let measures: UnsafeMutablePointer<LoopMeasures>
     let poller = Poller()
 
     // Only this loop's thread touches these, never two accesses at a time: no dynamic checks.
@@ -64,6 +65,12 @@ final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) var retiredAt: UInt64 = 0
     @exclusivity(unchecked) var nextSweep: UInt64 = 0
     @exclusivity(unchecked) var nextLog: UInt64 = 0
+    // Requests that wait for a place, oldest first; whether places may have become free for them.
+    @exclusivity(unchecked) var queueFirst: ClientPointer?
+    @exclusivity(unchecked) var queueLast: ClientPointer?
+    @exclusivity(unchecked) var servesQueue = false
+    @exclusivity(unchecked) var requestNumber: UInt64 = 0
+    @exclusivity(unchecked) var turnNumber: UInt64 = 0
     @exclusivity(unchecked) private var isStopping = false
 
     /// A loop that has not begun to turn.
@@ -76,6 +83,7 @@ final class EventLoop: @unchecked Sendable {
         self.listeners = listeners
         self.connectionLimit = connectionLimit
         counters = port.counters
+        measures = port.measures
         chunk = .allocate(capacity: Self.readSize + 64)
         scratch = .allocate(capacity: Self.readSize + 64)
         now = Instant.now().nanoseconds
@@ -91,7 +99,7 @@ final class EventLoop: @unchecked Sendable {
     func run() {
         while !isStopping {
             let limit: Int32 = !paused.isEmpty || acceptAgainAt != 0 || retireBy != nil ? 50 : 1000
-            let timeout = deferred.isEmpty ? wheel.timeout(now: now, limit: limit) : 0
+            let timeout = deferred.isEmpty && !servesQueue ? wheel.timeout(now: now, limit: limit) : 0
             let count = poller.wait(milliseconds: timeout)
             now = Instant.now().nanoseconds
             counters.pointee.heartbeat.store(now, ordering: .relaxed)
@@ -102,7 +110,9 @@ final class EventLoop: @unchecked Sendable {
             if !deferred.isEmpty { runDeferred() }
             while let client = wheel.expired(now: now) { expire(client) }
             if now >= nextSweep { sweep() }
+            if servesQueue { serveQueue() }
             recycle()
+            noteTurn()
             if let retireBy { checkRetired(by: retireBy) }
         }
         closeAll()
@@ -139,12 +149,15 @@ final class EventLoop: @unchecked Sendable {
             stopAccepting()
         }
         if orders.stop { isStopping = true }
+        if queueFirst != nil { servesQueue = true }
     }
 
     /// Routes by a new table from now on.
     private func apply(_ table: RoutingTable) {
+        if queueFirst != nil { forgetWaiting() }
         self.table = table
         limits = table.snapshot.settings
+        if queueFirst != nil { waitAnew() }
         var upstream = idle.first
         while let current = upstream {
             upstream = current.pointee.nextIdle
@@ -181,6 +194,8 @@ final class EventLoop: @unchecked Sendable {
         while let upstream = idle.first, now &- upstream.pointee.idleSince > IdlePool.longest {
             closeUpstream(upstream)
         }
+        pool.trim()
+        if queueFirst != nil { servesQueue = true }
         let waiting = paused
         paused.removeAll(keepingCapacity: true)
         for handle in waiting {

@@ -13,9 +13,18 @@ final class Shared: Sendable {
     let responses = ResponseDirectory()
     /// Written to when the control thread should look: a table switched to, a run idle, a loop done.
     let controlWake: Int32
+    /// Each loop's eventfd.
+    let loopWakes: [Int32]
+    /// Requests that wait for a place on an instance, of all loops.
+    let queued = Atomic<Int>(0)
+    /// The newest ticket of a request that waits.
+    let tickets = Atomic<UInt64>(0)
 
-    /// State common to loops that wake this eventfd.
-    init(controlWake: Int32) { self.controlWake = controlWake }
+    /// State common to loops that are woken, as the control thread is, by these eventfds.
+    init(controlWake: Int32, loopWakes: [Int32]) {
+        self.controlWake = controlWake
+        self.loopWakes = loopWakes
+    }
 
     /// Wakes the control thread.
     func wakeControl() { Self.signal(controlWake) }
@@ -51,6 +60,8 @@ final class LoopPort: @unchecked Sendable {
     let wake: Int32
     /// The loop's counts.
     let counters: UnsafeMutablePointer<LoopCounters>
+    /// What the loop measures.
+    let measures: UnsafeMutablePointer<LoopMeasures>
     /// Whether the loop has ended.
     let isDone = Atomic<Bool>(false)
 
@@ -58,12 +69,16 @@ final class LoopPort: @unchecked Sendable {
         wake = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         counters = .allocate(capacity: 1)
         counters.initialize(to: LoopCounters())
+        measures = .allocate(capacity: 1)
+        measures.initialize(to: LoopMeasures())
     }
 
     deinit {
         _ = Glibc.close(wake)
         counters.deinitialize(count: 1)
         counters.deallocate()
+        measures.deinitialize(count: 1)
+        measures.deallocate()
     }
 
     /// Gives an order.

@@ -14,9 +14,7 @@ struct LoopCounters: ~Copyable {
     /// Connections of clients.
     let connections = Atomic<Int>(0)
     let requests = Atomic<UInt64>(0)
-    let clientAborts = Atomic<UInt64>(0)
     let upstreamLost = Atomic<UInt64>(0)
-    let retries = Atomic<UInt64>(0)
     let slowReaders = Atomic<UInt64>(0)
     private let keys: UnsafeMutablePointer<Atomic<UInt64>>
     private let counts: UnsafeMutablePointer<Atomic<UInt64>>

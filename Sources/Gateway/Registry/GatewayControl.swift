@@ -26,6 +26,8 @@ final class GatewayControl {
     private var busyRuns: Set<InstanceRun> = []
     private var providerNumbers: [String: UInt16] = [:]
     private var providerNames: [String] = ["-"]
+    private var modelNumbers: [String: UInt16] = [:]
+    private var modelNames: [String] = ["-"]
     private var nextReport: UInt64 = 0
     private var nextDial: UInt64 = 0
     private var retireBy: UInt64?
@@ -36,9 +38,9 @@ final class GatewayControl {
         self.signals = signals
         self.stop = stop
         wake = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
-        shared = Shared(controlWake: wake)
         let loops = max(1, options.loops)
         ports = (0..<loops).map { _ in LoopPort() }
+        shared = Shared(controlWake: wake, loopWakes: ports.map(\.wake))
         directory = RunDirectory(loops: loops)
     }
 
@@ -138,7 +140,8 @@ final class GatewayControl {
         }
         serial += 1
         let table = RoutingTableBuilder.build(
-            snapshot, serial: serial, directory: &directory, number: { self.number(of: $0) })
+            snapshot, serial: serial, directory: &directory, number: { self.number(of: $0) },
+            modelNumber: { self.modelNumber(of: $0) })
         self.table = table
         for port in ports { port.order { $0.table = table } }
     }
@@ -153,14 +156,27 @@ final class GatewayControl {
         return number
     }
 
+    /// The number that measurements know a model by, for the process's life as well.
+    private func modelNumber(of id: String) -> UInt16 {
+        if let number = modelNumbers[id] { return number }
+        guard modelNames.count < Int(UInt16.max) else { return 0 }
+        let number = UInt16(modelNames.count)
+        modelNames.append(id)
+        modelNumbers[id] = number
+        return number
+    }
+
     /// Says so when every loop has switched.
     private func confirm() {
         guard let table, applied !== table else { return }
         let slowest = ports.map { $0.counters.pointee.table.load(ordering: .acquiring) }.min() ?? 0
         guard slowest >= table.serial else { return }
+        let isFirst = applied == nil
         applied = table
         send(.applied(table.snapshot.version))
         report()
+        // Starting up went through megabytes of code and tables that requests never touch.
+        if isFirst { stoker_release_program_pages() }
     }
 
     // MARK: Reports
@@ -171,22 +187,24 @@ final class GatewayControl {
         var report = GatewayReport(applied: applied?.snapshot.version)
         var requests: [RequestKey: UInt64] = [:]
         var counters: [String: UInt64] = [:]
+        var merger = MeasureMerger(providers: providerNames, models: modelNames)
         for port in ports {
             let counts = port.counters
             report.loopHeartbeats.append(Instant(nanoseconds: counts.pointee.heartbeat.load(ordering: .relaxed)))
             report.inflight += counts.pointee.active.load(ordering: .relaxed)
             report.requestsTotal += counts.pointee.requests.load(ordering: .relaxed)
-            counters["client_aborts", default: 0] += counts.pointee.clientAborts.load(ordering: .relaxed)
             counters["upstream_lost", default: 0] += counts.pointee.upstreamLost.load(ordering: .relaxed)
-            counters["retries", default: 0] += counts.pointee.retries.load(ordering: .relaxed)
             counters["slow_readers", default: 0] += counts.pointee.slowReaders.load(ordering: .relaxed)
             counters["connections", default: 0] += UInt64(counts.pointee.connections.load(ordering: .relaxed))
             counts.pointee.each { provider, route, status, count in
                 requests[RequestKey(provider: provider, route: route, status: status), default: 0] += count
             }
+            merger.add(port.measures.pointee)
         }
+        for (instance, isOpen) in directory.breakers() { counters["breaker_open:\(instance)"] = isOpen ? 1 : 0 }
         report.runs = directory.reports()
         report.counters = counters
+        merger.fill(&report)
         report.requests = requests.map { key, count in
             RequestCount(
                 provider: providerNames[Int(key.provider)], route: ByteView(key.route.pattern).string,

@@ -34,6 +34,8 @@ struct Target: BitwiseCopyable {
     var candidateCount: Int32
     /// The JSON string that replaces the body's `model`; empty when the body's own stays.
     var model: ByteView
+    /// The number that measurements know the model by.
+    var modelNumber: UInt16
 }
 
 /// A snapshot made ready for requests: flat memory, found by hash, never changed.

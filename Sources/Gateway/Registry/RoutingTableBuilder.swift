@@ -10,6 +10,7 @@ struct RoutingTableBuilder {
         var kind: Kind
         var candidates: [Int32] = []
         var model: String?
+        var id: String
     }
 
     private var drafts: [String: Draft] = [:]
@@ -19,14 +20,16 @@ struct RoutingTableBuilder {
 
     /// The table of a snapshot. `number` gives the number that measurements know a provider's name by.
     static func build(
-        _ snapshot: RegistrySnapshot, serial: UInt64, directory: inout RunDirectory, number: (String) -> UInt16
+        _ snapshot: RegistrySnapshot, serial: UInt64, directory: inout RunDirectory, number: (String) -> UInt16,
+        modelNumber: (String) -> UInt16 = { _ in 0 }
     ) -> RoutingTable {
         var builder = RoutingTableBuilder()
-        return builder.build(snapshot, serial, &directory, number)
+        return builder.build(snapshot, serial, &directory, number, modelNumber)
     }
 
     private mutating func build(
-        _ snapshot: RegistrySnapshot, _ serial: UInt64, _ directory: inout RunDirectory, _ number: (String) -> UInt16
+        _ snapshot: RegistrySnapshot, _ serial: UInt64, _ directory: inout RunDirectory, _ number: (String) -> UInt16,
+        _ modelNumber: (String) -> UInt16
     ) -> RoutingTable {
         var arena = Arena()
         var runs: [RunRoute] = []
@@ -42,16 +45,20 @@ struct RoutingTableBuilder {
         directory.retireOthers(than: serial)
         // The order of the contract: a selector found by an earlier rule is not looked for by a later one.
         for item in published {
-            for model in item.entry.models { add(.provider, "\(item.provider)/\(model.id)", item.run, model.id) }
+            for model in item.entry.models {
+                add(.provider, "\(item.provider)/\(model.id)", item.run, model.id, replaces: true)
+            }
         }
         let listed = drafts.count
         let first = order.first
         for item in published {
             for model in item.entry.models {
-                add(.instance, "\(item.entry.run.instance)/\(model.id)", item.run, model.id)
+                add(.instance, "\(item.entry.run.instance)/\(model.id)", item.run, model.id, replaces: true)
             }
         }
-        for item in published { for model in item.entry.models { add(.bare, model.id, item.run, nil) } }
+        for item in published {
+            for model in item.entry.models { add(.bare, model.id, item.run, model.id, replaces: false) }
+        }
         var candidates: [Int32] = []
         var targets: [Target] = []
         for key in order {
@@ -61,7 +68,8 @@ struct RoutingTableBuilder {
                 Target(
                     key: stored, hash: stored.hash, firstCandidate: Int32(candidates.count),
                     candidateCount: Int32(draft.candidates.count),
-                    model: arena.store(draft.model.map { JSONString.encode($0) } ?? [])))
+                    model: arena.store(draft.model.map { JSONString.encode($0) } ?? []),
+                    modelNumber: modelNumber(draft.id)))
             candidates.append(contentsOf: draft.candidates)
         }
         let only = listed == 1 ? order.firstIndex(of: first!)! : -1
@@ -75,11 +83,11 @@ struct RoutingTableBuilder {
             providerNumbers: snapshot.providers.map { number($0.name) }, arena: arena)
     }
 
-    private mutating func add(_ kind: Kind, _ key: String, _ run: Int32, _ model: String?) {
+    private mutating func add(_ kind: Kind, _ key: String, _ run: Int32, _ id: String, replaces: Bool) {
         if let draft = drafts[key] {
             guard draft.kind == kind, !draft.candidates.contains(run) else { return }
         } else {
-            drafts[key] = Draft(kind: kind, model: model)
+            drafts[key] = Draft(kind: kind, model: replaces ? id : nil, id: id)
             order.append(key)
         }
         drafts[key]!.candidates.append(run)

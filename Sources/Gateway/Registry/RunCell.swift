@@ -16,6 +16,10 @@ struct RunCell: ~Copyable {
     let lost = Atomic<UInt64>(0)
     /// A ``RunFailure``'s raw value: the newest one.
     let lastFailure = Atomic<UInt8>(0)
+    /// A ``Breaker``'s raw value.
+    let breaker = Atomic<UInt64>(0)
+    /// When it was last published, in nanoseconds of the monotonic clock.
+    let publishedAt = Atomic<UInt64>(0)
     /// The serial number of the newest table that names it.
     let table = Atomic<UInt64>(0)
     /// What each loop knows of it, by the loop's index.
@@ -30,6 +34,20 @@ struct RunCell: ~Copyable {
         for index in 0..<loops { (lines + index).initialize(to: RunLine()) }
     }
 
+    /// Changes the breaker, whoever else may.
+    func changeBreaker<Result>(_ change: (inout Breaker) -> Result) -> Result {
+        var raw = breaker.load(ordering: .relaxed)
+        while true {
+            var value = Breaker(raw: raw)
+            let result = change(&value)
+            if value.raw == raw { return result }
+            let outcome = breaker.weakCompareExchange(
+                expected: raw, desired: value.raw, ordering: .acquiringAndReleasing)
+            if outcome.exchanged { return result }
+            raw = outcome.original
+        }
+    }
+
     deinit {
         lines.deinitialize(count: loops)
         lines.deallocate()
@@ -40,12 +58,14 @@ struct RunCell: ~Copyable {
 struct RunLine: ~Copyable {
     /// Nanoseconds of the monotonic clock at the newest response byte; 0 before the first.
     let lastByte = Atomic<UInt64>(0)
+    /// The ticket of the loop's oldest request that waits for a place there; the largest number for none.
+    let oldestWaiting = Atomic<UInt64>(.max)
     /// The newest idle connection to it; the others follow by ``UpstreamConnection/nextOfRun``.
     var idle: UnsafeMutablePointer<UpstreamConnection>?
     /// How many are idle.
     var idleCount = 0
     // Keeps two loops' lines out of one cache line.
-    private var padding: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
+    private var padding: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
     init() {}
 }

@@ -25,6 +25,11 @@ struct RunDirectory {
             cells[run] = cell
         }
         cell.pointee.table.store(table, ordering: .releasing)
+        if published, !cell.pointee.published.load(ordering: .relaxed) {
+            // Its health was just confirmed: what was held against it is of the past.
+            cell.pointee.breaker.store(0, ordering: .relaxed)
+            cell.pointee.publishedAt.store(Instant.now().nanoseconds, ordering: .relaxed)
+        }
         cell.pointee.published.store(published, ordering: .releasing)
         return cell
     }
@@ -73,6 +78,16 @@ struct RunDirectory {
                 lost: cell.pointee.lost.load(ordering: .relaxed),
                 lastFailure: RunFailure(rawValue: cell.pointee.lastFailure.load(ordering: .relaxed))?.sentence)
         }
+    }
+
+    /// Published instances, and whether the breaker of each is not closed.
+    func breakers() -> [String: Bool] {
+        var found: [String: Bool] = [:]
+        for (run, cell) in cells where cell.pointee.published.load(ordering: .relaxed) {
+            let breaker = Breaker(raw: cell.pointee.breaker.load(ordering: .relaxed))
+            found[run.instance] = found[run.instance] == true || breaker.phase != .closed
+        }
+        return found
     }
 
     /// Whether a run that is not published any more has become idle since it was last looked at: `seen` keeps the ones

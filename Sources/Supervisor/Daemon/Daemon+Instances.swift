@@ -1,6 +1,22 @@
 import Fleet
 
 extension Daemon {
+    /// Finishes a stop that an earlier life was told of and did not come to the end of: everything of it ends first.
+    func finishEarlierStop() async {
+        let mark = StopMark(state.directories)
+        guard mark.isSet else { return }
+        await endLeftovers(keeping: [])
+        mark.clear()
+    }
+
+    /// Ends what an earlier life left of all but these instances.
+    func endLeftovers(keeping names: Set<String>) async {
+        for problem in await spawner.sweep(keeping: names) {
+            notices.append(problem)
+            logger.error("something of an earlier life does not end", metadata: ["detail": "\(problem)"])
+        }
+    }
+
     /// Makes the instances of a provider and lets them begin.
     func add(_ provider: ProviderConfiguration) async {
         for name in provider.instanceNames { await add(name, of: provider) }

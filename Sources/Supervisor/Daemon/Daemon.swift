@@ -32,6 +32,7 @@ public actor Daemon {
     var notices: [String] = []
     var revision: UInt64 = 0
     var reporter: SystemdReporter
+    var pulse: GatewayPulse
     var isStopping = false
     private var wasReady = false
     private var admin: AdminServer?
@@ -81,6 +82,7 @@ public actor Daemon {
         notifier = SystemdNotifySocket()
         attachmentStore = AttachmentStore(path: "\(state.directories.state)/attached.json", logger: logger)
         attachments = attachmentStore.load()
+        pulse = GatewayPulse(at: began)
         reporter = SystemdReporter(
             watchdog: options.environment["WATCHDOG_USEC"].flatMap(Int64.init).map { .microseconds($0) }, at: began)
 
@@ -105,6 +107,7 @@ public actor Daemon {
             environment: configuration.inheritedEnvironment(from: options.environment),
             trees: ProcessTrees.detect(runtime: state.directories.runtime), logger: logger)
         setup.openFiles = openFiles
+        setup.gpus = NVML.ofThisMachine()
         setup.sink = EngineOutput(logger: logger)
         spawner = EngineSpawner(setup)
         earlierNumbers = spawner.earlierNumbers()
@@ -162,18 +165,13 @@ public actor Daemon {
         }
         let addresses = configuration.listen.map(\.description).joined(separator: ", ")
         logger.info("stoker runs", metadata: ["version": "\(options.version)", "gateway": "\(addresses)"])
+        await finishEarlierStop()
         for provider in configuration.providers { await add(provider) }
         for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) {
             await restore(name, attachment)
         }
-        let spawner = spawner
         let names = Set(plans.keys)
-        Task {
-            // What an earlier life left of instances that are not configured any more.
-            for problem in await spawner.sweep(keeping: names) {
-                logger.warning("something is left of an earlier life", metadata: ["problem": "\(problem)"])
-            }
-        }
+        Task { await self.endLeftovers(keeping: names) }
         let watching = Task { for await _ in await self.registry.changes() { await self.registryChanged() } }
         let ticking = Task {
             while !Task.isCancelled {
@@ -247,12 +245,12 @@ public actor Daemon {
         let now = Instant.now()
         let pid = await keeper.pid
         let heartbeats = if let pid { await registry.heartbeats(of: pid) } else { [] as [Instant] }
-        // A loop that has not turned for 5 s serves nobody: the gateway is killed and replaced.
-        if let stalest = heartbeats.min(), now - stalest > .seconds(5), await registry.isConnected(pid: pid) {
-            logger.error("a gateway loop has not turned for 5 s; the gateway is replaced", metadata: [:])
+        if pulse.isStuck(pid: pid, heartbeats: heartbeats, at: now) {
+            logger.error("a gateway loop has not turned for 5 s; the gateway is replaced")
             await keeper.replace()
         }
-        notify(reporter.tick(isTurning: true, at: now))
+        // The registry, the keeper and this actor have just answered; the probes' thread says when it last turned.
+        notify(reporter.tick(isTurning: now - prober.lastTurn < .seconds(10), at: now))
     }
 
     func notify(_ messages: [String]) {

@@ -66,6 +66,13 @@ struct LineLogHandler: LogHandler {
         switch style {
         case .text:
             let time = Date().formatted(.iso8601.time(includingFractionalSeconds: false))
+            let metadata = Dictionary(all) { $1 }
+            if metadata["event"] == "output", let instance = metadata["instance"] {
+                // An engine's own line, as it would stand in its log.
+                line = "\(time) \(instance) | \(event.message)\n"
+                _ = line.withUTF8 { write(2, $0.baseAddress, $0.count) }
+                return
+            }
             line = "\(time) \(Self.word(event.level)) \(event.message)"
             for (key, value) in all { line += " \(key)=\(Self.quoted("\(value)"))" }
         case .json:

@@ -124,9 +124,6 @@ public actor Registry: InstanceSink {
     /// What all gateways have counted.
     public var totals: GatewayTotals { reduction.totals }
 
-    /// Whether a gateway's socket is open.
-    public func isConnected(pid: Int32?) -> Bool { pid.map { outboxes[$0] != nil } ?? false }
-
     /// The loops' heartbeats of a gateway's newest report.
     public func heartbeats(of pid: Int32) -> [Instant] { reduction.gateways[pid]?.report?.loopHeartbeats ?? [] }
 

@@ -127,7 +127,7 @@ struct RegistryReduction: Sendable {
 
     /// A gateway process has ended: what it carried is over.
     mutating func gatewayExited(pid: Int32) -> [Action] {
-        if let report = gateways.removeValue(forKey: pid)?.report { pastTotals.add(report) }
+        if let report = gateways.removeValue(forKey: pid)?.report { pastTotals.addPast(report) }
         return [.statusChanged] + republish() + settle()
     }
 

@@ -9,8 +9,8 @@ final class UpstreamStub: @unchecked Sendable {
     private let condition = NSCondition()
     private var counted = 0
 
-    init(_ script: @escaping @Sendable (Peer, Int) -> Void) {
-        let (descriptor, port) = listenOnLoopback(isBlocking: true)
+    init(port: UInt16 = 0, _ script: @escaping @Sendable (Peer, Int) -> Void) {
+        let (descriptor, port) = listenOnLoopback(isBlocking: true, port: port)
         self.descriptor = descriptor
         self.port = port
         Thread.detachNewThread { [self] in
@@ -42,8 +42,8 @@ final class UpstreamStub: @unchecked Sendable {
     func stop() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     /// Answers each request with its own body and head, until the client leaves.
-    static func echo() -> UpstreamStub {
-        UpstreamStub { peer, _ in
+    static func echo(port: UInt16 = 0) -> UpstreamStub {
+        UpstreamStub(port: port) { peer, _ in
             while let request = peer.readMessage() {
                 let body = request.head + "|" + request.text
                 peer.write(
@@ -54,12 +54,14 @@ final class UpstreamStub: @unchecked Sendable {
     }
 }
 
-/// A listening socket on a free port.
-func listenOnLoopback(isBlocking: Bool) -> (Int32, UInt16) {
+/// A listening socket on a free port, or on a given one.
+func listenOnLoopback(isBlocking: Bool, port: UInt16 = 0) -> (Int32, UInt16) {
     let kind = Int32(SOCK_STREAM.rawValue) | (isBlocking ? 0 : Int32(SOCK_NONBLOCK.rawValue))
     let descriptor = socket(AF_INET, kind, 0)
     var address = [UInt8](repeating: 0, count: 128)
-    let length = address.withUnsafeMutableBytes { stoker_numeric_address("127.0.0.1", 0, $0.baseAddress) }
+    var one: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+    let length = address.withUnsafeMutableBytes { stoker_numeric_address("127.0.0.1", port, $0.baseAddress) }
     let status = address.withUnsafeBytes {
         bind(descriptor, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), length)
     }

@@ -18,7 +18,15 @@ struct AdminMetricsTests {
                     RequestCount(provider: "chat", route: "/v1/chat/completions", status: 200, count: 9),
                     RequestCount(provider: "-", route: "/v1/models", status: 401, count: 1),
                 ],
-                counters: ["client_aborts:chat": 4, "retries:refused": 1, "other": 8]))
+                counters: ["client_aborts:chat": 4, "retries:refused": 1, "other": 8],
+                histograms: [
+                    HistogramReport(
+                        name: "inter_chunk_seconds", provider: "chat", firstBound: 0.0001, counts: [3, 0, 2],
+                        sum: 0.0006),
+                    HistogramReport(
+                        name: "gateway_overhead_seconds", firstBound: 0.000001,
+                        counts: [UInt64](repeating: 1, count: 33), sum: 2.5),
+                ], tokens: [TokenCount(provider: "chat", model: "org/m", kind: "prompt", count: 12)]))
         metrics.restarts = ["embed-0": ["exit": 2, "hang": 1]]
         metrics.readySeconds = ["chat-0": 41.5]
         return metrics.render().split(separator: "\n").map(String.init)
@@ -41,6 +49,14 @@ struct AdminMetricsTests {
             #"stoker_client_aborts_total{provider="chat"} 4"#, #"stoker_retries_total{reason="refused"} 1"#,
             #"stoker_upstream_lost_total{instance="chat-0"} 3"#, #"stoker_upstream_lost_total{instance="embed-0"} 0"#,
             "stoker_gateway_restarts_total 1",
+            #"stoker_inter_chunk_seconds_bucket{provider="chat",le="0.0001"} 3"#,
+            #"stoker_inter_chunk_seconds_bucket{provider="chat",le="0.0002"} 5"#,
+            #"stoker_inter_chunk_seconds_bucket{provider="chat",le="+Inf"} 5"#,
+            #"stoker_inter_chunk_seconds_sum{provider="chat"} 0.0006"#,
+            #"stoker_inter_chunk_seconds_count{provider="chat"} 5"#,
+            #"stoker_gateway_overhead_seconds_bucket{le="0.049152"} 32"#,
+            #"stoker_gateway_overhead_seconds_bucket{le="+Inf"} 33"#, "stoker_gateway_overhead_seconds_count 33",
+            #"stoker_tokens_total{provider="chat",model="org/m",kind="prompt"} 12"#,
         ])
     func sample(_ line: String) { #expect(lines.contains(line)) }
 
@@ -54,10 +70,11 @@ struct AdminMetricsTests {
                 #expect(families.insert(words[2]).inserted)
                 current = words[2]
             } else if line.hasPrefix("# TYPE ") {
-                #expect(words[2] == current && ["counter", "gauge"].contains(words[3]))
+                #expect(words[2] == current && ["counter", "gauge", "histogram"].contains(words[3]))
                 #expect((words[3] == "counter") == words[2].hasSuffix("_total"))
             } else {
-                #expect(line.prefix { $0 != "{" && $0 != " " } == current)
+                let name = line.prefix { $0 != "{" && $0 != " " }
+                #expect(name == current || ["_bucket", "_sum", "_count"].contains { name == current + $0 })
             }
         }
         let ready = lines.filter { $0.hasPrefix("stoker_instance_state{instance=\"chat-1\"") && $0.hasSuffix(" 1") }

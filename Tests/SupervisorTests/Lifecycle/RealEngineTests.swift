@@ -11,7 +11,7 @@ import Testing
 
 /// What the environment names.
 enum RealEngine {
-    static let vllm = getenv("STOKER_TEST_VLLM").map { String(cString: $0) }
+    static let vllm = getenv("STOKER_TEST_VLLM").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
     static let model = getenv("STOKER_TEST_MODEL").map { String(cString: $0) } ?? "none"
 }
 

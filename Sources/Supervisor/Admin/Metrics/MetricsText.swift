@@ -34,6 +34,12 @@ public struct MetricsText: Sendable {
         instances(into: &text)
         requests(into: &text)
         labelled(into: &text)
+        histograms(into: &text)
+        text.family("stoker_tokens_total", .counter, "Tokens used, as the servers' answers said.")
+        for count in gateway?.tokens ?? [] {
+            text.sample(
+                [("provider", count.provider), ("model", count.model), ("kind", count.kind)], Double(count.count))
+        }
         text.family("stoker_gateway_restarts_total", .counter, "How often the gateway process was started again.")
         text.sample([], Double(status.gateway.restarts))
         return text.text
@@ -99,6 +105,27 @@ public struct MetricsText: Sendable {
                 let parts = key.split(separator: ":", maxSplits: 1)
                 guard parts.first == family.counter[...] else { continue }
                 text.sample([(family.label, parts.count == 2 ? String(parts[1]) : "-")], Double(count))
+            }
+        }
+    }
+
+    /// Families of durations, whose buckets are the gateways'.
+    private static let histogramFamilies: [(name: String, help: String)] = [
+        ("request_duration_seconds", "From a request's head to the end of its answer."),
+        ("time_to_first_byte_seconds", "From a request's head to the first byte of its answer on its way out."),
+        ("inter_chunk_seconds", "Between two reads of a stream from its server."),
+        ("gateway_overhead_seconds", "The gateway's own part of a request; one of 16 requests is measured."),
+        ("event_loop_lag_seconds", "How long a turn of an event loop takes; one of 16 turns is measured."),
+    ]
+
+    private func histograms(into text: inout MetricsWriter) {
+        for family in Self.histogramFamilies {
+            text.family("stoker_\(family.name)", .histogram, family.help)
+            for histogram in gateway?.histograms ?? [] where histogram.name == family.name {
+                let labels = [("provider", histogram.provider), ("route", histogram.route)]
+                text.histogram(
+                    labels.compactMap { name, value in value.map { (name, $0) } }, bounds: histogram.bounds,
+                    counts: histogram.counts, sum: histogram.sum)
             }
         }
     }

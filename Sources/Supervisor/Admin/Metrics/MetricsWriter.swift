@@ -6,6 +6,8 @@ struct MetricsWriter {
         case counter
         /// Goes up and down.
         case gauge
+        /// Buckets, a sum and a count.
+        case histogram
     }
 
     /// What is written so far.
@@ -23,6 +25,27 @@ struct MetricsWriter {
         let inner = labels.map { "\($0.0)=\"\(Self.escaped($0.1))\"" }.joined(separator: ",")
         text += name + (inner.isEmpty ? "" : "{\(inner)}") + " \(Self.number(value))\n"
     }
+
+    /// A histogram of the family: cumulative buckets, their sum and their count.
+    mutating func histogram(_ labels: [(String, String)], bounds: [Double], counts: [UInt64], sum: Double) {
+        let family = name
+        name = family + "_bucket"
+        var total: UInt64 = 0
+        for (index, bound) in bounds.enumerated() {
+            if index < counts.count { total += counts[index] }
+            sample(labels + [("le", Self.bound(bound))], Double(total))
+        }
+        if bounds.count < counts.count { total += counts[bounds.count...].reduce(0, +) }
+        sample(labels + [("le", "+Inf")], Double(total))
+        name = family + "_sum"
+        sample(labels, sum)
+        name = family + "_count"
+        sample(labels, Double(total))
+        name = family
+    }
+
+    /// A bound without what binary fractions add to its decimal places.
+    private static func bound(_ value: Double) -> String { "\((value * 1e9).rounded() / 1e9)" }
 
     /// Whole numbers without a fraction.
     private static func number(_ value: Double) -> String {
