@@ -22,7 +22,7 @@ import harness
 from harness import eventually
 
 SYSTEMD = "/lib/systemd/systemd"
-UNIT = pathlib.Path(__file__).resolve().parents[2] / "units" / "stoker.service"
+UNITS = pathlib.Path(__file__).resolve().parents[2] / "units"
 LISTEN = "127.0.0.1:8080"
 BOOT = 60  # seconds, on a busy machine
 
@@ -253,7 +253,8 @@ class Machine:
             self.path(target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, self.path(target))
             self.path(target).chmod(0o755)
-        self.write("/etc/systemd/system/stoker.service", UNIT.read_text())
+        for name in ("stoker.service", "stoker.socket"):
+            self.write(f"/etc/systemd/system/{name}", (UNITS / name).read_text())
         self.run("/opt/st/make-fake-venv", "/opt/st/venv", "/opt/st/stand-in", "0.32.0")
         self.systemctl("daemon-reload")
 

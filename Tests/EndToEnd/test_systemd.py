@@ -146,6 +146,23 @@ def test_a_wrong_configuration_is_a_failed_start_that_says_why(machine):
     assert any("modle" in str(entry["MESSAGE"]) for entry in machine.journal("-n", "20"))
 
 
+def test_the_socket_unit_starts_the_daemon_and_nobody_is_refused_meanwhile(machine, stoker):
+    machine.systemctl("start", "stoker.socket")
+    try:
+        assert stoker.get("/health").status_code == 200, "waited in the socket's queue"
+        stoker.ready()
+        machine.systemctl("restart", "stoker")
+        assert stoker.post("/v1/chat/completions", BODY).status_code == 200
+    finally:
+        machine.systemctl("stop", "stoker.socket", check=False)
+
+
+def test_no_setting_of_the_unit_is_unknown(machine):
+    checked = machine.run("systemd-analyze", "verify", "stoker.service", "stoker.socket", check=False)
+    assert "stoker" not in checked.stdout + checked.stderr, checked.stderr
+    print(machine.run("systemd-analyze", "security", "--no-pager", "stoker.service").stdout.splitlines()[-1])
+
+
 # -- stop
 
 
@@ -271,8 +288,17 @@ def test_kill_of_the_supervisor_under_load(machine, stoker):
     """Engines and gateway live on and are taken over; nobody notices."""
     machine.systemctl("start", "stoker")
     engine, gateway = stoker.ready(), stoker.status()["gateway"]["pid"]
-    times = []
+    times, stream = [], []
+
+    def long_stream():
+        slow = {"x-stand-in-control": '{"token_delay_ms": 250, "tokens": 40}'}
+        with httpx.stream("POST", stoker.gateway + "/v1/chat/completions", json={**BODY, "stream": True},
+                          headers={**stoker.headers, **slow}, timeout=30) as answer:
+            stream.extend(data for _, data in harness.events(answer))
+
+    streaming = threading.Thread(target=long_stream, daemon=True)
     with Load(stoker) as load:
+        streaming.start()
         for _ in range(20):
             before = machine.main_pid()
             machine.kill(before)
@@ -281,7 +307,9 @@ def test_kill_of_the_supervisor_under_load(machine, stoker):
             assert (now["pid"], now["run"]) == (engine["pid"], engine["run"]), "the engine was not started again"
             load.more()
     print(f"back after {sorted(times)} s; {load.succeeded} requests")
+    streaming.join(30)
     assert load.failures == []
+    assert len(stream) > 40 and stream[-1] == "[DONE]", "a stream of ten seconds is not cut"
     assert stoker.status()["gateway"]["pid"] == gateway
     assert max(times) < 10 and sorted(times)[len(times) // 2] < 2
     assert machine.show("NRestarts") == "20"

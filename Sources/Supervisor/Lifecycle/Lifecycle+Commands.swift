@@ -137,6 +137,8 @@ extension Lifecycle {
             if state == .quarantined { return .failed("\(instance) is quarantined: \(reason)") }
             return nil
         case .drained:
+            // What is being taken over may have something in flight.
+            if isAdopting { return nil }
             if !hasTree { return .some(nil) }
             if !isHeld, ending == nil { return .refused("\(instance) was undrained meanwhile") }
             return isDrained && !isOffered ? .some(nil) : nil

@@ -9,6 +9,7 @@ extension Lifecycle {
             goal = .run
             guard run > 0 else { return start("the daemon started", now, &actions) }
             isLaunching = true
+            isAdopting = true
             enter(.starting, "looks for what an earlier life of the daemon left running", now, &actions)
             actions.append(.adopt(run))
         } else {
@@ -35,7 +36,7 @@ extension Lifecycle {
     }
 
     mutating func launched(_ pid: Int32, _ now: Instant, _ actions: inout [Action]) {
-        guard isLaunching else { return }
+        guard isLaunching, !isAdopting else { return }
         isLaunching = false
         hasTree = true
         self.pid = pid
@@ -56,8 +57,9 @@ extension Lifecycle {
 
     /// An earlier life's run lives on. What gateways route to goes on being routed to: it was confirmed in that life.
     mutating func adopted(_ pid: Int32, _ published: [ModelCard]?, _ now: Instant, _ actions: inout [Action]) {
-        guard isLaunching else { return }
+        guard isAdopting else { return }
         isLaunching = false
+        isAdopting = false
         hasTree = true
         self.pid = pid
         if let published {
@@ -85,15 +87,16 @@ extension Lifecycle {
 
     /// The next run is started; its launch ends what cannot be taken over.
     mutating func nothingToAdopt(_ now: Instant, _ actions: inout [Action]) {
-        guard isLaunching else { return }
+        guard isAdopting else { return }
         isLaunching = false
+        isAdopting = false
         earlyExit = nil
         guard ending == nil else { return settle(permanent: nil, now, &actions) }
         start("the daemon started", now, &actions)
     }
 
     mutating func launchFailed(_ failure: LaunchFailure, _ now: Instant, _ actions: inout [Action]) {
-        guard isLaunching else { return }
+        guard isLaunching, !isAdopting else { return }
         isLaunching = false
         switch failure {
         case .cancelled:

@@ -85,6 +85,8 @@ public struct Lifecycle: Sendable {
     var isDrained = true
     /// The launch or the taking over of the present run has not been answered.
     var isLaunching = false
+    /// What is not answered is the taking over.
+    var isAdopting = false
     /// It exited before its launch was answered.
     var earlyExit: ProcessEnd?
     /// The present run's tree may still have members.

@@ -47,6 +47,7 @@ struct LifecycleScript {
 
     mutating func becomeReady() {
         if state == .stopped { begin() }
+        feed(.nothingToAdopt(run))
         feed(.launched(run, pid: 100))
         feed(.health(run, .listening(Self.models)))
         feed(.health(run, .warm(Self.models)))
