@@ -296,15 +296,12 @@ def test_a_request_that_does_not_stream_outlives_its_server(mortal, protocol):
 # -- Tried again while nothing has left
 
 
-@each_protocol
+@pytest.mark.parametrize(
+    "protocol,fault", [(p, f) for f in ("error_first", "busy") for p in PROTOCOLS] + [("chat", "abort"), ("completions", "abort")])
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-@pytest.mark.parametrize("fault", ["error_first", "busy", "abort"])
 def test_what_failed_before_a_byte_is_tried_on_the_other_replica(fleet, protocol, fault, stream):
-    if fault == "abort" and protocol in ("responses", "messages"):
-        pytest.skip("how vLLM aborts there is not known")
-    before = fleet.stats("chat-0")["requests"]
     with fleet.faulty("chat-0", **{fault: True}):
-        hits = 0
+        began, hits = time.monotonic(), []
         for _ in range(40):
             with Wire(fleet.address) as wire:
                 answer = wire.send(request(protocol, stream=stream)).answer()
@@ -313,11 +310,19 @@ def test_what_failed_before_a_byte_is_tried_on_the_other_replica(fleet, protocol
             assert b"abort" not in answer.body and b"EngineCore" not in answer.body
             if stream:
                 assert text_of(protocol, parse(answer.body)) == WORDS
-            hits = [r for r in harness.stand_in(fleet.endpoints["chat-0"], "requests")["requests"][-30:]
-                    if r["target"] == PROTOCOLS[protocol][0]]
-            if hits and fleet.stats("chat-0")["requests"] > before:
+            hits = [r for r in harness.stand_in(fleet.endpoints["chat-0"], "requests")["requests"]
+                    if r["target"] == PROTOCOLS[protocol][0] and r["at"] > began]
+            if hits:
                 break
         assert hits, "the faulty one was never asked"
+
+
+def test_an_abort_without_a_token_is_tried_again_also_behind_a_usage(fleet):
+    with fleet.faulty("chat-0", abort=True):
+        for _ in range(8):
+            with Wire(fleet.address) as wire:
+                answer = wire.send(request("chat", stream_options={"include_usage": True})).answer()
+            assert answer.field("x-stoker-instance") == "chat-1" and text_of("chat", parse(answer.body)) == WORDS
 
 
 def test_when_all_are_busy_the_servers_own_words_pass(fleet):
