@@ -10,7 +10,7 @@ import Testing
     static let allowed: [String: Set<String>] = [
         "Fleet": ["CLinux", "FoundationEssentials", "Glibc", "Synchronization", "Yams"],
         "Health": ["CCurl", "CLinux", "Fleet", "FoundationEssentials", "Glibc", "Synchronization"],
-        "Gateway": ["CLinux", "Fleet", "FoundationEssentials", "Glibc", "Synchronization"],
+        "Gateway": ["CLinux", "COpenSSL", "Fleet", "FoundationEssentials", "Glibc", "Synchronization"],
         "Supervisor": [
             "CLinux", "CSystemd", "Dispatch", "Fleet", "FoundationEssentials", "Glibc", "HTTPTypes", "Health",
             "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix", "Synchronization",

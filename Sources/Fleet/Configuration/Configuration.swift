@@ -27,6 +27,12 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var routing: RoutingConfiguration
     /// The gateway process.
     public var gateway: GatewayConfiguration
+    /// TLS on the gateway's TCP addresses; nil for plain HTTP.
+    public var tls: ListenerTLS?
+    /// Origins whose pages may use the gateway, as browsers send them, or `*`; nil or empty for none.
+    public var corsOrigins: [String]?
+    /// Where the access log goes: `stderr`, or a file's path; nil for nowhere.
+    public var accessLog: String?
 
     /// Built-in defaults, no provider.
     public init() {
@@ -42,6 +48,9 @@ public struct Configuration: Sendable, Hashable, Codable {
         timeouts = GatewayTimeouts()
         routing = RoutingConfiguration()
         gateway = GatewayConfiguration()
+        tls = nil
+        corsOrigins = nil
+        accessLog = nil
     }
 
     /// What the daemon may do to engines.
@@ -313,6 +322,8 @@ public struct LimitsConfiguration: Sendable, Hashable, Codable {
     public var queue: Int = 0
     /// How long one may wait.
     public var queueTimeout: Duration = .seconds(30)
+    /// Clients' connections; nil is what the open files allow.
+    public var connections: Int?
 
     /// The defaults.
     public init() {}

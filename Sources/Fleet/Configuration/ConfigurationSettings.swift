@@ -55,6 +55,7 @@ extension Configuration {
             ConfigurationSetting("limits.streams_per_instance", "\(limits.streamsPerInstance)"),
             ConfigurationSetting("limits.queue", "\(limits.queue)"),
             duration("limits.queue_timeout", limits.queueTimeout),
+            ConfigurationSetting("limits.connections", "\(limits.connections ?? 0)"),
             duration("timeouts.connect", timeouts.connect),
             duration("timeouts.first_byte", timeouts.firstByte),
             duration("timeouts.stream_idle", timeouts.streamIdle),
@@ -63,6 +64,14 @@ extension Configuration {
             ConfigurationSetting("gateway.loops", "\(gateway.loops)"),
             duration("gateway.drain", gateway.drain),
         ]
+        if let tls {
+            settings += [
+                ConfigurationSetting("tls.certificate_file", FlowText.scalar(tls.certificateFile)),
+                ConfigurationSetting("tls.key_file", FlowText.scalar(tls.keyFile)),
+            ]
+        }
+        if let corsOrigins { settings.append(ConfigurationSetting("cors.origins", FlowText.list(corsOrigins))) }
+        if let accessLog { settings.append(ConfigurationSetting("access_log", FlowText.scalar(accessLog))) }
         return settings
     }
 }

@@ -74,6 +74,14 @@ public struct GatewaySettings: Sendable, Hashable, Codable {
     public var slowReaderTimeoutMilliseconds: Int
     /// How long a retired gateway lets its streams go on.
     public var drainTimeoutMilliseconds: Int
+    /// TLS on TCP addresses; nil for plain HTTP.
+    public var tls: ListenerTLS?
+    /// Origins whose pages may use the gateway, as browsers send them, or `*`.
+    public var corsOrigins: [String]?
+    /// Where the access log goes: `stderr` or a path; nil for nowhere.
+    public var accessLog: String?
+    /// Clients' connections at one time; nil is what the open files allow.
+    public var connections: Int?
 
     /// Settings with the contract's defaults.
     public init(
@@ -82,7 +90,8 @@ public struct GatewaySettings: Sendable, Hashable, Codable {
         streamsPerInstance: Int = 0, queueLength: Int = 0, queueTimeoutMilliseconds: Int = 30_000,
         connectTimeoutMilliseconds: Int = 2_000, firstByteTimeoutMilliseconds: Int = 0,
         streamIdleTimeoutMilliseconds: Int = 300_000, slowReaderTimeoutMilliseconds: Int = 60_000,
-        drainTimeoutMilliseconds: Int = 3_600_000
+        drainTimeoutMilliseconds: Int = 3_600_000, tls: ListenerTLS? = nil, corsOrigins: [String]? = nil,
+        accessLog: String? = nil, connections: Int? = nil
     ) {
         self.masterKey = masterKey
         self.ready = ready
@@ -98,6 +107,10 @@ public struct GatewaySettings: Sendable, Hashable, Codable {
         self.streamIdleTimeoutMilliseconds = streamIdleTimeoutMilliseconds
         self.slowReaderTimeoutMilliseconds = slowReaderTimeoutMilliseconds
         self.drainTimeoutMilliseconds = drainTimeoutMilliseconds
+        self.tls = tls
+        self.corsOrigins = corsOrigins
+        self.accessLog = accessLog
+        self.connections = connections
     }
 }
 

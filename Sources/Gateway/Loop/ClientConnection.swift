@@ -73,6 +73,8 @@ struct ClientConnection: Slotted {
     var passthrough: Int32 = -1
     /// Whether the body is looked into as JSON: always where the model decides, in passthrough where it is JSON.
     var scansBody = false
+    /// What the request's origin is allowed, by the loop's number for it; 0 where nothing is to be said.
+    var grant: UInt16 = 0
     /// Whether the request counts as active.
     var isActive = false
     /// Whether the first bytes of the next request have come.
@@ -146,6 +148,18 @@ struct ClientConnection: Slotted {
     var completionTokens: UInt32 = 0
     /// The number that measurements know the model by; 0 for none.
     var modelNumber: UInt16 = 0
+    // For the access log.
+    /// The newest run that the request was on; looked at in the turn in which it ends.
+    var loggedRun: RunPointer?
+    /// When the first byte of its answer left; 0 before.
+    var firstByteAt: UInt64 = 0
+    /// The body's length, as far as it came.
+    var loggedBody = 0
+    /// Bytes of the answer's body, as they were sent.
+    var responseBytes = 0
+    /// Tokens that were counted.
+    var prompted: (UInt32, UInt32) = (0, 0)
+    var trace = TraceParent()
     /// Whether the gateway's own time is measured.
     var isSampled = false
 
@@ -171,6 +185,7 @@ struct ClientConnection: Slotted {
     /// Forgets the request, keeps the connection.
     @inline(__always) mutating func forgetRequest() {
         scansBody = false
+        grant = 0
         passthrough = -1
         exchange = Exchange()
         triedRun = nil
@@ -191,6 +206,11 @@ struct ClientConnection: Slotted {
         responseID = ResponseID()
         ownTime = 0
         chunkMeasure = nil
+        loggedRun = nil
+        firstByteAt = 0
+        loggedBody = 0
+        responseBytes = 0
+        prompted = (0, 0)
         modelNumber = 0
         promptTokens = 0
         completionTokens = 0

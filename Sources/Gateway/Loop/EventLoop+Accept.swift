@@ -27,13 +27,26 @@ extension EventLoop {
             client.pointee.socket = Socket(descriptor: descriptor)
             client.pointee.phase = .head
             client.pointee.isUnix = listener.name.hasPrefix("unix:")
+            guard beginTLS(client) else {
+                closeClient(client)
+                continue
+            }
             guard poller.add(descriptor, client.pointee.handle) else {
                 closeClient(client)
                 return
             }
-            wheel.set(client, now &+ Patience.idle)
+            wheel.set(client, now &+ (client.pointee.socket.isTLS ? Patience.head : Patience.idle))
             if clients.count >= connectionLimit { stopAccepting() }
         }
+    }
+
+    /// Speaks TLS where it is configured; false where there is no certificate to speak it with.
+    private func beginTLS(_ client: ClientPointer) -> Bool {
+        if client.pointee.isUnix { return true }
+        let context = shared.listenerTLS.load(ordering: .acquiring)
+        if context == 0 { return true }
+        guard context != 1, let pointer = UnsafeMutableRawPointer(bitPattern: context) else { return false }
+        return client.pointee.socket.acceptTLS(pointer)
     }
 
     /// Listens.

@@ -45,6 +45,9 @@ extension EventLoop {
             client.pointee.requestLength = .max
         }
         client.pointee.status = status
+        client.pointee.loggedBody = client.pointee.bodyLength
+        client.pointee.responseBytes = client.pointee.head.method == .head ? 0 : body.count
+        let lines = client.pointee.grant == 0 ? lines : lines + crossOriginLines(client)
         var out = pool.take(512 + lines.count + body.count)
         out.append(ByteView("HTTP/1.1 "))
         append(status, to: &out)
@@ -58,6 +61,23 @@ extension EventLoop {
         if client.pointee.head.method != .head {
             body.withUnsafeBufferPointer { if let base = $0.baseAddress { out.append(ByteView(base, $0.count)) } }
         }
+        let isAlive = send(client, out.view)
+        pool.give(&out)
+        if isAlive { concludeResponse(client) }
+    }
+
+    /// Answers 204 with these lines.
+    func respondEmpty(_ client: ClientPointer, _ lines: [UInt8]) {
+        if !isBodyHere(client) {
+            client.pointee.closes = true
+            client.pointee.requestLength = .max
+        }
+        client.pointee.status = 204
+        var out = pool.take(512 + lines.count)
+        out.append(ByteView("HTTP/1.1 204 No Content\r\n"))
+        lines.withUnsafeBufferPointer { if let base = $0.baseAddress { out.append(ByteView(base, $0.count)) } }
+        appendIDs(client, nil, to: &out)
+        out.append(ByteView("\r\n"))
         let isAlive = send(client, out.view)
         pool.give(&out)
         if isAlive { concludeResponse(client) }

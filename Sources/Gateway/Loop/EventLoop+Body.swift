@@ -41,7 +41,9 @@ extension EventLoop {
         switch client.pointee.socket.read(into: client.pointee.inbound.tail, room) {
         case .bytes(let count):
             client.pointee.inbound.wrote(count)
-            if count < room, !client.pointee.isFinished { client.pointee.isReadable = false }
+            if count < room, !client.pointee.isFinished, !client.pointee.socket.isTLS {
+                client.pointee.isReadable = false
+            }
             wheel.set(client, now &+ Patience.body)
             _ = takeBody(client)
             return client.pointee.phase != .free

@@ -6,8 +6,10 @@ extension EventLoop {
     @inline(__always) func onClient(_ client: ClientPointer, _ events: UInt32) {
         if events & (Poller.error | Poller.hangUp) != 0 { return clientGone(client) }
         if events & Poller.peerFinished != 0 { client.pointee.isFinished = true }
-        if events & (Poller.readable | Poller.peerFinished) != 0 { client.pointee.isReadable = true }
-        if events & Poller.writable != 0, !client.pointee.outbound.isEmpty {
+        // TLS may have waited for either direction's sake.
+        let isEither = client.pointee.socket.isTLS && events & (Poller.readable | Poller.writable) != 0
+        if isEither || events & (Poller.readable | Poller.peerFinished) != 0 { client.pointee.isReadable = true }
+        if isEither || events & Poller.writable != 0, !client.pointee.outbound.isEmpty {
             flush(client)
             if client.pointee.phase == .free { return }
         }
@@ -63,7 +65,9 @@ extension EventLoop {
         switch client.pointee.socket.read(into: client.pointee.inbound.tail, room) {
         case .bytes(let count):
             client.pointee.inbound.wrote(count)
-            if count < room, !client.pointee.isFinished { client.pointee.isReadable = false }
+            if count < room, !client.pointee.isFinished, !client.pointee.socket.isTLS {
+                client.pointee.isReadable = false
+            }
             if !client.pointee.hasBegun {
                 client.pointee.hasBegun = true
                 wheel.set(client, now &+ Patience.head)
@@ -215,7 +219,7 @@ extension EventLoop {
         releaseLease(client)
         releaseBody(client)
         releasePassthrough(client)
-        client.pointee.socket.close()
+        client.pointee.socket.close(isClean: !client.pointee.isInFlight)
         wheel.remove(client)
         pool.give(&client.pointee.inbound)
         pool.give(&client.pointee.outbound)

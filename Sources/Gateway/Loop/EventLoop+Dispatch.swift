@@ -6,10 +6,10 @@ extension EventLoop {
     /// Gets a connection to a run and writes the request to it.
     func connect(_ client: ClientPointer, _ index: Int, fresh: Bool) {
         let run = table.runs[index]
-        if run.isTLS {
+        if run.isTLS, run.tls == nil {
             return failExchange(
-                client, .upstreamError, .nonsense,
-                "This provider is reached by https://, which this build of the gateway does not speak yet.")
+                client, .upstreamError, .untrusted,
+                "The roots by which this provider's certificate is verified cannot be read (ca_file).")
         }
         writeUpstreamHead(client, run, index)
         client.pointee.phase = .dispatch
@@ -32,7 +32,18 @@ extension EventLoop {
         }
         client.pointee.exchange.isReused = false
         var error: Int32 = 0
-        guard let socket = Socket.connecting(to: run.address, error: &error), let upstream = upstreams.take() else {
+        guard var socket = Socket.connecting(to: run.address, error: &error) else {
+            return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .refused)
+        }
+        if let context = run.tls {
+            let session = run.cell.pointee.lines[self.index].session
+            guard socket.connectTLS(context, name: run.tlsName, session: session) else {
+                socket.close(isClean: false)
+                return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .untrusted)
+            }
+        }
+        guard let upstream = upstreams.take() else {
+            socket.close(isClean: false)
             return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .refused)
         }
         upstream.pointee.socket = socket
@@ -130,12 +141,20 @@ extension EventLoop {
             if client.pointee.sent >= total { break }
             switch writeParts(client, upstream) {
             case .bytes(let count):
+                if !client.pointee.exchange.hasSent, upstream.pointee.socket.isTLS {
+                    // The handshake is over, and with it the time for connecting.
+                    wheel.set(client, deadline(limits.firstByteTimeoutMilliseconds))
+                }
                 client.pointee.exchange.hasSent = true
                 client.pointee.sent += count
             case .wouldBlock: return
             case .ended, .failed:
                 if upstream.pointee.phase == .connecting {
                     return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .refused)
+                }
+                if upstream.pointee.socket.isTLS, !client.pointee.exchange.hasSent, !upstream.pointee.isReused {
+                    logDisbelief(client, upstream)
+                    return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .untrusted)
                 }
                 // The server may have answered before it closed: read that first.
                 upstream.pointee.isFinished = true
@@ -198,6 +217,11 @@ extension EventLoop {
         switch upstream.pointee.phase {
         case .free: break
         case .idle:
+            // TLS has words of its own that nobody waits for, such as tickets.
+            if upstream.pointee.socket.isTLS, events & ends == 0 {
+                if events & Poller.readable == 0 { return }
+                if case .wouldBlock = upstream.pointee.socket.read(into: chunk, 1) { return }
+            }
             // Whatever comes on a connection that nobody uses is its end.
             if events & (Poller.readable | ends) != 0 { closeUpstream(upstream) }
         case .connecting, .busy:
@@ -210,11 +234,15 @@ extension EventLoop {
                 guard events & Poller.writable != 0 else { return }
                 upstream.pointee.phase = .busy
                 // A server that takes the connection but not the request is late, not unreachable.
-                wheel.set(client, deadline(limits.firstByteTimeoutMilliseconds))
+                if !upstream.pointee.socket.isTLS {
+                    wheel.set(client, deadline(limits.firstByteTimeoutMilliseconds))
+                }
             }
             if events & ends != 0 { upstream.pointee.isFinished = true }
-            if events & (Poller.readable | ends) != 0 { upstream.pointee.isReadable = true }
-            if events & Poller.writable != 0, client.pointee.phase == .dispatch {
+            // TLS may have waited for either direction's sake.
+            let isEither = upstream.pointee.socket.isTLS && events & (Poller.readable | Poller.writable) != 0
+            if isEither || events & (Poller.readable | ends) != 0 { upstream.pointee.isReadable = true }
+            if isEither || events & Poller.writable != 0, client.pointee.phase == .dispatch {
                 sendRequest(client)
                 guard upstream.pointee.phase != .free, upstream.pointee.client == client else { return }
             }
@@ -225,6 +253,11 @@ extension EventLoop {
     /// Lets go of a server's connection that has done its work: kept, or closed.
     @inline(__always) func releaseUpstream(_ client: ClientPointer, keeps: Bool) {
         guard let upstream = client.pointee.upstream else { return }
+        if upstream.pointee.socket.isTLS, !upstream.pointee.isReused, let run = upstream.pointee.run,
+            let session = upstream.pointee.socket.resumable()
+        {
+            run.pointee.lines[index].keep(session)
+        }
         guard keeps, !upstream.pointee.isFinished, let run = upstream.pointee.run, idle.hasRoom(for: run),
             run.pointee.table.load(ordering: .relaxed) == table.serial
         else { return closeUpstream(upstream) }
@@ -242,7 +275,7 @@ extension EventLoop {
         if upstream.pointee.phase == .idle { idle.remove(upstream) }
         if let client = upstream.pointee.client { client.pointee.upstream = nil }
         upstream.pointee.client = nil
-        upstream.pointee.socket.close()
+        upstream.pointee.socket.close(isClean: upstream.pointee.phase != .connecting)
         pool.give(&upstream.pointee.partial)
         upstream.pointee.phase = .free
         closedUpstreams.append(upstream)

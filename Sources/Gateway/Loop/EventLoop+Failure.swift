@@ -75,6 +75,14 @@ extension EventLoop {
         refuse(client, code, message)
     }
 
+    /// Says in the log why a server's certificate is not believed: at most one line a second and loop.
+    func logDisbelief(_ client: ClientPointer, _ upstream: UpstreamPointer) {
+        guard now >= nextLog, let why = upstream.pointee.socket.disbelief() else { return }
+        GatewayLog.warning(
+            "a model server's certificate is not believed",
+            [("instance", instanceName(client)?.string ?? "-"), ("reason", why)])
+    }
+
     /// Says in the log what a client is only told in general: at most one line a second and loop, but for a request
     /// that was in flight at two deaths, which may be what kills the engines.
     private func logFailure(_ client: ClientPointer, _ failure: RunFailure) {

@@ -36,6 +36,7 @@ extension EventLoop {
             headerBase = client.pointee.inbound.view.base
             setActive(client, true)
             beginMeasuring(client)
+            if limits.accessLog != nil { noteHead(client) }
             begin(client)
         }
         return true
@@ -57,10 +58,13 @@ extension EventLoop {
         } else {
             client.pointee.requestID = RequestID(&random)
         }
+        if table.hasCrossOrigin, answerCrossOrigin(client) { return }
         if !route.isOpen {
             if let key = table.masterKey {
                 guard isAuthentic(head, view, key) else { return refuse(client, .invalidAPIKey) }
-            } else if let code = Openness.refusal(head, view, headers, listeners, isUnix: client.pointee.isUnix) {
+            } else if let code = Openness.refusal(head, view, headers, listeners, isUnix: client.pointee.isUnix),
+                code != .foreignOrigin || !isGranted(client)
+            {
                 return refuse(client, code)
             }
         }
@@ -86,6 +90,11 @@ extension EventLoop {
             beginBody(client)
         case .any: beginPassthrough(client)
         }
+    }
+
+    /// Whether the request's origin is one of those that are configured.
+    private func isGranted(_ client: ClientPointer) -> Bool {
+        client.pointee.grant != 0 && grants[Int(client.pointee.grant) - 1] != .none
     }
 
     /// Whether the right key was shown. `Authorization` decides where both headers are there; the time taken depends

@@ -49,6 +49,7 @@ extension EventLoop {
     @inline(__always) func occupy(_ client: ClientPointer, _ place: RunPlace) {
         let route = table.runs[place.run]
         client.pointee.run = route.cell
+        client.pointee.loggedRun = route.cell
         client.pointee.isTrial = place.isTrial
         client.pointee.providerNumber = table.providerNumbers[Int(route.provider)]
     }

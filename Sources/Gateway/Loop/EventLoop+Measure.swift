@@ -8,7 +8,13 @@ extension EventLoop {
         counters.pointee.count(provider: provider, route: client.pointee.route, status: status)
         measures.pointee.series(provider, client.pointee.route)?.pointee.duration.record(
             now &- client.pointee.startedAt)
-        guard client.pointee.promptTokens | client.pointee.completionTokens != 0 else { return }
+        if client.pointee.promptTokens | client.pointee.completionTokens != 0 { countTokens(client) }
+        if limits.accessLog != nil { logAccess(client, status: status) }
+    }
+
+    private func countTokens(_ client: ClientPointer) {
+        let provider = client.pointee.providerNumber
+        client.pointee.prompted = (client.pointee.promptTokens, client.pointee.completionTokens)
         guard let tokens = measures.pointee.tokens(provider, model: client.pointee.modelNumber) else { return }
         Self.add(client.pointee.promptTokens, to: tokens.pointee.prompt)
         Self.add(client.pointee.completionTokens, to: tokens.pointee.completion)
@@ -51,6 +57,7 @@ extension EventLoop {
     @inline(__always) func noteFirstByte(_ client: ClientPointer) {
         measures.pointee.series(client.pointee.providerNumber, client.pointee.route)?.pointee.firstByte.record(
             now &- client.pointee.startedAt)
+        client.pointee.firstByteAt = now
     }
 
     /// Measures a stream's chunks from now on.

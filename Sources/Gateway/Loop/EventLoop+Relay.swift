@@ -9,6 +9,7 @@ extension EventLoop {
         if client.pointee.status < 500 { noteVerdict(client, .succeeded) }
         client.pointee.phase = .relaying
         releaseBody(client)
+        client.pointee.loggedBody = client.pointee.bodyLength
         // The request is not needed any more; what came behind it stays.
         client.pointee.inbound.drop(min(client.pointee.requestLength, client.pointee.inbound.count))
         client.pointee.requestLength = 0
@@ -19,11 +20,16 @@ extension EventLoop {
         wheel.set(client, deadline(limits.streamIdleTimeoutMilliseconds))
         var held = client.pointee.held
         client.pointee.held = Buffer()
-        if held.count > client.pointee.heldHeadLength { noteUsage(client, held.view) }
+        if held.count > client.pointee.heldHeadLength {
+            client.pointee.responseBytes = held.count - client.pointee.heldHeadLength
+            noteUsage(client, held.view)
+        }
         noteFirstByte(client)
         let ownTime = client.pointee.isSampled ? client.pointee.ownTime : nil
         if let view {
-            if client.pointee.dialect == .anthropic { noteUsage(client, view) }
+            if client.pointee.isEventStream, client.pointee.dialect == .anthropic || Usage.mayEnd(view) {
+                noteUsage(client, view)
+            }
             relay(client, view, behind: &held)
         } else if send(client, held.view), isOver(client) {
             responseDone(client)
@@ -78,6 +84,7 @@ extension EventLoop {
         case .close: noteLast(client, view)
         case .none: leaving = view.slice(0, 0)
         }
+        client.pointee.responseBytes &+= leaving.count
         if held.hasMemory {
             guard send(client, held, leaving) else { return }
         } else {

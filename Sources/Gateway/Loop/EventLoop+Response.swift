@@ -10,7 +10,9 @@ extension EventLoop {
             guard client.pointee.outbound.isEmpty || client.pointee.phase != .relaying else { return }
             switch upstream.pointee.socket.read(into: chunk, Self.readSize) {
             case .bytes(let count):
-                if count < Self.readSize, !upstream.pointee.isFinished { upstream.pointee.isReadable = false }
+                if count < Self.readSize, !upstream.pointee.isFinished, !upstream.pointee.socket.isTLS {
+                    upstream.pointee.isReadable = false
+                }
                 received(client, upstream, ByteView(UnsafePointer(chunk), count))
             case .wouldBlock:
                 upstream.pointee.isReadable = false
@@ -116,7 +118,7 @@ extension EventLoop {
         if head.bodyEnd == .close { client.pointee.closes = true }
         if retireBy != nil { client.pointee.closes = true }
         pool.give(&client.pointee.held)
-        var out = pool.take(max(head.length + 512, BufferPool.sizes.middle))
+        var out = pool.take(max(head.length + 2048, BufferPool.sizes.middle))
         out.append(ByteView("HTTP/1.1 "))
         out.append(view.slice(9, head.fieldsStart))
         var from = -1
@@ -124,7 +126,11 @@ extension EventLoop {
         for position in 0..<head.fieldCount {
             let field = headers[position]
             if field.name == .retryAfter { hasRetryAfter = true }
-            let stops = field.name.stopsFromServer || field.named
+            // What a page may read is the gateway's to say where it says anything.
+            let isOther = client.pointee.grant != 0 && field.name == .other
+            let stops =
+                field.name.stopsFromServer || field.named
+                || (isOther && headers.name(position, in: view).isCrossOrigin)
             if stops {
                 if from >= 0 { out.append(view.slice(from, Int(field.nameStart))) }
                 from = -1
@@ -135,6 +141,10 @@ extension EventLoop {
         if from >= 0 { out.append(view.slice(from, head.length - 2)) }
         if head.bodyEnd == .chunked, !isOld { out.append(ByteView("transfer-encoding: chunked\r\n")) }
         if head.status == 503 || head.status == 429, !hasRetryAfter { out.append(ByteView("retry-after: 1\r\n")) }
+        if client.pointee.grant != 0 {
+            let lines = crossOriginLines(client)
+            lines.withUnsafeBufferPointer { if let base = $0.baseAddress { out.append(ByteView(base, $0.count)) } }
+        }
         appendIDs(client, instanceName(client), to: &out)
         out.append(ByteView("\r\n"))
         client.pointee.heldHeadLength = out.count

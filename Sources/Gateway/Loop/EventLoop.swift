@@ -38,6 +38,7 @@ final class EventLoop: @unchecked Sendable {
     let counters: UnsafeMutablePointer<LoopCounters>
     let measures: UnsafeMutablePointer<LoopMeasures>
     let poller = Poller()
+    private let descriptorLimit: Int
 
     // Only this loop's thread touches these, never two accesses at a time: no dynamic checks.
     @exclusivity(unchecked) var clients = Slab<ClientConnection>()
@@ -70,6 +71,10 @@ final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) var queueFirst: ClientPointer?
     @exclusivity(unchecked) var queueLast: ClientPointer?
     @exclusivity(unchecked) var servesQueue = false
+    // What origins have been allowed, by the number that a request keeps.
+    @exclusivity(unchecked) var grants: [CrossOrigin.Grant] = []
+    // Lines of the access log that this turn has made.
+    @exclusivity(unchecked) var accessLines: [UInt8] = []
     @exclusivity(unchecked) var requestNumber: UInt64 = 0
     @exclusivity(unchecked) var turnNumber: UInt64 = 0
     @exclusivity(unchecked) private var isStopping = false
@@ -83,6 +88,7 @@ final class EventLoop: @unchecked Sendable {
         self.port = port
         self.listeners = listeners
         self.connectionLimit = connectionLimit
+        descriptorLimit = connectionLimit
         counters = port.counters
         measures = port.measures
         chunk = .allocate(capacity: Self.readSize + 64)
@@ -114,6 +120,7 @@ final class EventLoop: @unchecked Sendable {
             if servesQueue { serveQueue() }
             recycle()
             noteTurn()
+            if !accessLines.isEmpty { handOverLines() }
             if let retireBy { checkRetired(by: retireBy) }
         }
         closeAll()
@@ -158,6 +165,7 @@ final class EventLoop: @unchecked Sendable {
         if queueFirst != nil { forgetWaiting() }
         self.table = table
         limits = table.snapshot.settings
+        connectionLimit = connectionShare(limits.connections)
         if queueFirst != nil { waitAnew() }
         var upstream = idle.first
         while let current = upstream {
@@ -166,7 +174,14 @@ final class EventLoop: @unchecked Sendable {
         }
         counters.pointee.table.store(table.serial, ordering: .releasing)
         shared.wakeControl()
-        if retireBy == nil { startAccepting() }
+        if retireBy == nil, clients.count < connectionLimit { startAccepting() } else { stopAccepting() }
+    }
+
+    /// This loop's share of a limit for the whole process, and not more than the open files allow.
+    private func connectionShare(_ limit: Int?) -> Int {
+        guard let limit, limit > 0 else { return descriptorLimit }
+        let loops = shared.loopWakes.count
+        return min(descriptorLimit, limit / loops + (index < limit % loops ? 1 : 0))
     }
 
     private func runDeferred() {
@@ -208,7 +223,7 @@ final class EventLoop: @unchecked Sendable {
         }
         if acceptAgainAt != 0, now >= acceptAgainAt {
             acceptAgainAt = 0
-            startAccepting()
+            if clients.count < connectionLimit { startAccepting() }
         }
     }
 
@@ -240,6 +255,7 @@ final class EventLoop: @unchecked Sendable {
         clients.each { if $0.pointee.phase != .free { closeClient($0) } }
         while let upstream = idle.first { closeUpstream(upstream) }
         recycle()
+        if !accessLines.isEmpty { handOverLines() }
     }
 
     /// Gives back everything; the loop has ended.

@@ -15,6 +15,8 @@ final class Shared: Sendable {
     let controlWake: Int32
     /// Each loop's eventfd.
     let loopWakes: [Int32]
+    /// The context of TCP addresses: nought for plain HTTP, one where TLS is configured and no certificate can be used.
+    let listenerTLS = Atomic<UInt>(0)
     /// Requests that wait for a place on an instance, of all loops.
     let queued = Atomic<Int>(0)
     /// The newest ticket of a request that waits.
@@ -56,6 +58,8 @@ final class LoopPort: @unchecked Sendable {
 
     /// Orders; the loop takes them when ``wake`` is written to.
     let orders = Mutex(Orders())
+    /// Lines of the access log that wait for the control thread.
+    let lines = Mutex<[UInt8]>([])
     /// The loop's eventfd.
     let wake: Int32
     /// The loop's counts.

@@ -16,6 +16,8 @@ struct LoopCounters: ~Copyable {
     let requests = Atomic<UInt64>(0)
     let upstreamLost = Atomic<UInt64>(0)
     let slowReaders = Atomic<UInt64>(0)
+    /// Lines of the access log that were left out because nobody could write them.
+    let droppedLines = Atomic<UInt64>(0)
     private let keys: UnsafeMutablePointer<Atomic<UInt64>>
     private let counts: UnsafeMutablePointer<Atomic<UInt64>>
 

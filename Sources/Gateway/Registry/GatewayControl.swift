@@ -24,6 +24,8 @@ final class GatewayControl {
     private var serial: UInt64 = 0
     private var applied: RoutingTable?
     private var busyRuns: Set<InstanceRun> = []
+    private var contexts = TLSContexts()
+    private var accessLog = AccessLog()
     private var providerNumbers: [String: UInt16] = [:]
     private var providerNames: [String] = ["-"]
     private var modelNumbers: [String: UInt16] = [:]
@@ -86,7 +88,10 @@ final class GatewayControl {
         let due = link.isOpen ? nextReport : nextDial
         let wait = due > now ? Int32(min(1000, (due - now) / 1_000_000 + 1)) : 0
         poll(&polled, nfds_t(polled.count), wait)
-        if polled[0].revents != 0 { Shared.drain(wake) }
+        if polled[0].revents != 0 {
+            Shared.drain(wake)
+            if table?.snapshot.settings.accessLog != nil { writeAccessLog() }
+        }
         if polled[1].revents != 0 { readSignals() }
         if polled[2].revents != 0 { for port in ports { port.order { $0.stop = true } } }
         if polled[3].revents != 0 { readLink() }
@@ -143,9 +148,33 @@ final class GatewayControl {
         serial += 1
         let table = RoutingTableBuilder.build(
             snapshot, serial: serial, directory: &directory, number: { self.number(of: $0) },
-            modelNumber: { self.modelNumber(of: $0) })
+            modelNumber: { self.modelNumber(of: $0) },
+            tls: { self.contexts.ofServers(roots: $0.caFile, now: Instant.now().nanoseconds) })
+        loadCertificate(snapshot.settings)
         self.table = table
         for port in ports { port.order { $0.table = table } }
+    }
+
+    /// Makes the listener's certificate what the settings and their files say.
+    private func loadCertificate(_ settings: GatewaySettings) {
+        let now = Instant.now().nanoseconds
+        contexts.sweep(now: now)
+        guard let tls = settings.tls else { return shared.listenerTLS.store(0, ordering: .releasing) }
+        let context = contexts.ofListener(tls, now: now).map { UInt(bitPattern: $0) } ?? 1
+        shared.listenerTLS.store(context, ordering: .releasing)
+    }
+
+    /// Writes the lines that the loops have made.
+    private func writeAccessLog() {
+        let isOpen = accessLog.open(table?.snapshot.settings.accessLog)
+        for port in ports {
+            let lines = port.lines.withLock { lines in
+                let taken = lines
+                lines = []
+                return taken
+            }
+            if isOpen, !lines.isEmpty { accessLog.write(lines) }
+        }
     }
 
     /// The number that measurements know a provider by: for the process's life, so names cannot grow without end.
@@ -186,6 +215,8 @@ final class GatewayControl {
     private func report() {
         nextReport = Instant.now().nanoseconds + Self.reportInterval
         if let applied { directory.sweep(applied: applied.serial, now: Instant.now().nanoseconds) }
+        if let table { loadCertificate(table.snapshot.settings) }
+        writeAccessLog()
         var report = GatewayReport(applied: applied?.snapshot.version)
         var requests: [RequestKey: UInt64] = [:]
         var counters: [String: UInt64] = [:]
@@ -196,6 +227,7 @@ final class GatewayControl {
             report.inflight += counts.pointee.active.load(ordering: .relaxed)
             report.requestsTotal += counts.pointee.requests.load(ordering: .relaxed)
             counters["upstream_lost", default: 0] += counts.pointee.upstreamLost.load(ordering: .relaxed)
+            counters["access_log_dropped", default: 0] += counts.pointee.droppedLines.load(ordering: .relaxed)
             counters["slow_readers", default: 0] += counts.pointee.slowReaders.load(ordering: .relaxed)
             counters["connections", default: 0] += UInt64(counts.pointee.connections.load(ordering: .relaxed))
             counts.pointee.each { provider, route, status, count in

@@ -20,6 +20,10 @@ struct RunRoute: BitwiseCopyable {
     var published: Bool
     /// Whether the server speaks TLS.
     var isTLS: Bool
+    /// The context that it is spoken with; nil where that cannot be made.
+    var tls: UnsafeMutableRawPointer?
+    /// The name that its certificate must say, a nought behind it.
+    var tlsName: ByteView
 }
 
 /// One thing that a selector can name: `provider/model`, `instance/model`, or a bare id.
@@ -58,6 +62,9 @@ final class RoutingTable: @unchecked Sendable {
     let targets: UnsafePointer<Target>
     /// The only published `provider/model`, when there is just one; else -1.
     let only: Int
+    /// Which pages may use the gateway, and whether any may.
+    let crossOrigin: CrossOrigin
+    let hasCrossOrigin: Bool
     /// Bodies of `GET /v1/models`.
     let openAIModels: ByteView
     let anthropicModels: ByteView
@@ -73,6 +80,8 @@ final class RoutingTable: @unchecked Sendable {
         arena: consuming Arena
     ) {
         self.snapshot = snapshot
+        crossOrigin = CrossOrigin(snapshot.settings.corsOrigins)
+        hasCrossOrigin = crossOrigin.isEnabled
         self.serial = serial
         self.masterKey = masterKey
         self.only = only

@@ -21,15 +21,15 @@ struct RoutingTableBuilder {
     /// The table of a snapshot. `number` gives the number that measurements know a provider's name by.
     static func build(
         _ snapshot: RegistrySnapshot, serial: UInt64, directory: inout RunDirectory, number: (String) -> UInt16,
-        modelNumber: (String) -> UInt16 = { _ in 0 }
+        modelNumber: (String) -> UInt16 = { _ in 0 }, tls: (Endpoint.TLS) -> UnsafeMutableRawPointer? = { _ in nil }
     ) -> RoutingTable {
         var builder = RoutingTableBuilder()
-        return builder.build(snapshot, serial, &directory, number, modelNumber)
+        return builder.build(snapshot, serial, &directory, number, modelNumber, tls)
     }
 
     private mutating func build(
         _ snapshot: RegistrySnapshot, _ serial: UInt64, _ directory: inout RunDirectory, _ number: (String) -> UInt16,
-        _ modelNumber: (String) -> UInt16
+        _ modelNumber: (String) -> UInt16, _ tls: (Endpoint.TLS) -> UnsafeMutableRawPointer?
     ) -> RoutingTable {
         var arena = Arena()
         var runs: [RunRoute] = []
@@ -39,7 +39,7 @@ struct RoutingTableBuilder {
                 let cell = directory.cell(of: entry.run, published: entry.published, table: serial)
                 guard let endpoint = entry.endpoint else { continue }
                 if entry.published { published.append((Int32(runs.count), provider.name, entry)) }
-                runs.append(Self.route(entry, endpoint, cell, Int32(index), &arena))
+                runs.append(Self.route(entry, endpoint, cell, Int32(index), endpoint.tls.flatMap(tls), &arena))
             }
         }
         directory.retireOthers(than: serial)
@@ -94,7 +94,8 @@ struct RoutingTableBuilder {
     }
 
     private static func route(
-        _ entry: InstanceEntry, _ endpoint: Endpoint, _ cell: RunPointer, _ provider: Int32, _ arena: inout Arena
+        _ entry: InstanceEntry, _ endpoint: Endpoint, _ cell: RunPointer, _ provider: Int32,
+        _ tls: UnsafeMutableRawPointer?, _ arena: inout Arena
     ) -> RunRoute {
         let address = arena.store(SocketAddress.bytes(of: endpoint.address))
         var lines = "host: \(clean(endpoint.host))\r\n"
@@ -102,7 +103,14 @@ struct RoutingTableBuilder {
         return RunRoute(
             cell: cell, name: arena.store(entry.run.instance), provider: provider, address: address,
             addressID: address.hash, lines: arena.store(lines), basePath: arena.store(clean(endpoint.basePath)),
-            published: entry.published, isTLS: endpoint.tls != nil)
+            published: entry.published, isTLS: endpoint.tls != nil, tls: tls,
+            tlsName: terminated(endpoint.tls?.serverName ?? "", &arena))
+    }
+
+    /// A text with a nought behind it, for C.
+    private static func terminated(_ text: String, _ arena: inout Arena) -> ByteView {
+        let stored = arena.store(Array(text.utf8.filter { $0 != 0 }) + [0])
+        return stored.slice(0, stored.count - 1)
     }
 
     /// Configuration's words without what would break a head: the configuration refuses them, this makes sure.

@@ -1,3 +1,4 @@
+import COpenSSL
 import Fleet
 import Synchronization
 
@@ -26,10 +27,13 @@ struct RunCell: ~Copyable {
     let lines: UnsafeMutablePointer<RunLine>
     /// How many loops.
     let loops: Int
+    /// The instance's name.
+    let name: String
 
     /// A cell for a process of `loops` loops.
-    init(loops: Int) {
+    init(loops: Int, name: String = "") {
         self.loops = loops
+        self.name = name
         lines = .allocate(capacity: loops)
         for index in 0..<loops { (lines + index).initialize(to: RunLine()) }
     }
@@ -64,10 +68,20 @@ struct RunLine: ~Copyable {
     var idle: UnsafeMutablePointer<UpstreamConnection>?
     /// How many are idle.
     var idleCount = 0
+    /// What the next TLS connection to it can be made cheaply by.
+    var session: UnsafeMutableRawPointer?
     // Keeps two loops' lines out of one cache line.
-    private var padding: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+    private var padding: (UInt64, UInt64, UInt64) = (0, 0, 0)
 
     init() {}
+
+    /// Keeps a newer session.
+    mutating func keep(_ newer: UnsafeMutableRawPointer) {
+        if let session { stoker_tls_session_free(session) }
+        session = newer
+    }
+
+    deinit { if let session { stoker_tls_session_free(session) } }
 }
 
 /// A run's counts as a request holds them.
@@ -76,12 +90,14 @@ typealias RunPointer = UnsafeMutablePointer<RunCell>
 /// Why a run failed a request, in sentences for the supervisor's report.
 enum RunFailure: UInt8 {
     case none, refused, connectTimeout, lost, lostInStream, nonsense, engineDead, rejectedKey, firstByteTimeout
+    case untrusted
 
     /// The sentence; nil for none.
     var sentence: String? {
         switch self {
         case .none: return nil
         case .refused: return "the connection was refused"
+        case .untrusted: return "TLS with the server failed: its certificate is not to be believed, or it speaks none"
         case .connectTimeout: return "the connection was not made in time"
         case .lost: return "the connection was lost before the response"
         case .lostInStream: return "the connection was lost in the middle of a response"

@@ -21,7 +21,7 @@ struct RunDirectory {
             cell = known
         } else {
             cell = .allocate(capacity: 1)
-            cell.initialize(to: RunCell(loops: loops))
+            cell.initialize(to: RunCell(loops: loops, name: run.instance))
             cells[run] = cell
         }
         cell.pointee.table.store(table, ordering: .releasing)

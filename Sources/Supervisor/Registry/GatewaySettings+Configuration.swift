@@ -14,6 +14,8 @@ extension GatewaySettings {
             firstByteTimeoutMilliseconds: milliseconds(configuration.timeouts.firstByte),
             streamIdleTimeoutMilliseconds: milliseconds(configuration.timeouts.streamIdle),
             slowReaderTimeoutMilliseconds: milliseconds(configuration.timeouts.slowReader),
-            drainTimeoutMilliseconds: milliseconds(configuration.gateway.drain))
+            drainTimeoutMilliseconds: milliseconds(configuration.gateway.drain),
+            tls: configuration.tls, corsOrigins: configuration.corsOrigins, accessLog: configuration.accessLog,
+            connections: configuration.limits.connections)
     }
 }

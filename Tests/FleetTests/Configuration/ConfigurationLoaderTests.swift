@@ -122,11 +122,15 @@ struct ConfigurationLoaderTests {
             "limits.streams_per_instance": "15", "limits.queue": "16", "limits.queue_timeout": "17s",
             "timeouts.connect": "18s", "timeouts.first_byte": "19s", "timeouts.stream_idle": "20s",
             "timeouts.slow_reader": "21s", "gateway.loops": "22", "gateway.drain": "23m", "master_key": "k",
+            "limits.connections": "24", "tls.certificate_file": "/c", "tls.key_file": "/k", "access_log": "stderr",
+            "cors.origins": "https://a.example",
         ]
         for key in ConfigurationReference.keys {
             guard let variable = key.environmentVariable, key.path != "routing.policy" else { continue }
             let value = try #require(values[key.path], "\(key.path)")
-            let loaded = load(environment: [variable: value], files: ["/k": "key"])
+            var environment = [variable: value]
+            if key.path == "tls.key_file" { environment["STOKER_TLS_CERTIFICATE_FILE"] = "/c" }
+            let loaded = load(environment: environment, files: ["/k": "key"])
             #expect(loaded.lines == [], "\(variable)")
             #expect(loaded.configuration != Configuration(), "\(variable)")
         }

@@ -42,6 +42,7 @@ struct ConfigurationReferenceTests {
                 if path[0] != "model", path[0] != "base_url" { value = "{ \(source), " + value.dropFirst(1) }
                 value = "{ providers: { chat: \(value) } }"
             }
+            if key.path == "tls.key_file" { value = "{ tls: { certificate_file: /c, key_file: \(key.example) } }" }
             let loaded = load(
                 value,
                 environment: ["STOKER_MASTER_KEY": "k", "VLLM_TEST_API_KEY": value.contains("{VLLM") ? "k" : ""],

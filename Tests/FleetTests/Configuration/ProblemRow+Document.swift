@@ -28,7 +28,7 @@ extension ProblemRow {
         ProblemRow(
             "zzz: 1",
             "1:1: zzz: unknown key; known here: listen, admin, master_key, master_key_file, allow_unauthenticated, mode, "
-                + "ready_when, health, limits, timeouts, routing, gateway, providers"),
+                + "ready_when, health, limits, timeouts, routing, gateway, tls, cors, access_log, providers"),
         ProblemRow("health: { intervall: 2s }", "1:11: health.intervall: unknown key; did you mean interval?"),
         ProblemRow(
             "providers:\n  chat: { model: m, replica: 2 }",
@@ -149,6 +149,19 @@ extension ProblemRow {
         ProblemRow(
             "limits: { queue: 99999999999999999999 }",
             "1:18: limits.queue: expected a whole number from 0 to 1000000, found '99999999999999999999'"),
+        ProblemRow(
+            "tls: { key_file: /k }",
+            "1:18: tls.key_file: a key without its certificate: set tls.certificate_file too"),
+        ProblemRow(
+            "access_log: access.log",
+            "1:13: access_log: expected off, stderr, or a file's absolute path, found 'access.log'"),
+        ProblemRow(
+            "cors: { origins: [\"https://a.example/\"] }",
+            "1:19: cors.origins[0]: expected an origin such as https://chat.example.com, or *; no path, not even a slash, "
+                + "found 'https://a.example/'"),
+        ProblemRow(
+            "cors: { origins: [a.example] }",
+            "1:19: cors.origins[0]: expected an origin such as https://chat.example.com, or *, found 'a.example'"),
         ProblemRow(
             "limits: { body: 2MiB, body_memory: 1MiB }",
             "1:36: limits.body_memory: limits.body_memory (1MiB) is less than limits.body (2MiB): not one such body could "

@@ -39,6 +39,12 @@ final class Peer: @unchecked Sendable {
         _ = Glibc.close(descriptor)
     }
 
+    /// Whether something can be read at this moment.
+    var hasBytes: Bool {
+        var byte: UInt8 = 0
+        return recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
+    }
+
     /// Ends with a reset.
     func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)

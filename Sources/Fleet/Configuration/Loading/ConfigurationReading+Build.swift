@@ -23,6 +23,9 @@ extension ConfigurationReading {
         integer("limits.streams_per_instance", to: &result.limits.streamsPerInstance)
         integer("limits.queue", to: &result.limits.queue)
         duration("limits.queue_timeout", to: &result.limits.queueTimeout)
+        var connections = 0
+        integer("limits.connections", to: &connections)
+        result.limits.connections = connections == 0 ? nil : connections
 
         duration("timeouts.connect", to: &result.timeouts.connect)
         duration("timeouts.first_byte", to: &result.timeouts.firstByte)
@@ -32,6 +35,12 @@ extension ConfigurationReading {
         choice("routing.policy", to: &result.routing.policy)
         integer("gateway.loops", to: &result.gateway.loops)
         duration("gateway.drain", to: &result.gateway.drain)
+
+        if let certificate = path("tls.certificate_file") {
+            result.tls = ListenerTLS(certificateFile: certificate, keyFile: path("tls.key_file") ?? certificate)
+        }
+        result.corsOrigins = origins("cors.origins")
+        result.accessLog = accessLog("access_log")
 
         for name in providers.keys.sorted() {
             if let provider = provider(name, mode: result.mode) { result.providers.append(provider) }

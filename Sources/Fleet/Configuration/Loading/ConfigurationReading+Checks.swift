@@ -4,6 +4,7 @@ extension ConfigurationReading {
         checkKey(configuration)
         checkAddresses(configuration)
         checkLimits(configuration)
+        checkTLS(configuration)
         checkNames(configuration)
         checkGPUs(configuration)
         checkDirectories(configuration)
@@ -61,6 +62,14 @@ extension ConfigurationReading {
             let path = settings["\(prefix).start_stall"] != nil ? "\(prefix).start_stall" : "\(prefix).start_max"
             warning("start_stall is longer than start_max and never comes to pass", at: place(of: path))
         }
+    }
+
+    /// A key belongs to a certificate.
+    private mutating func checkTLS(_ configuration: Configuration) {
+        guard configuration.tls == nil, let place = settings["tls.key_file"]?.place,
+            settings["tls.certificate_file"] == nil
+        else { return }
+        error("a key without its certificate: set tls.certificate_file too", at: place)
     }
 
     /// Names of providers and instances are unique together, and instances' short enough.

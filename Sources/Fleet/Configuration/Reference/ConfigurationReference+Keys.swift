@@ -88,6 +88,11 @@ extension ConfigurationReference {
             "limits.queue_timeout", .duration(.milliseconds(1)...aDay), default: "30s", example: "1m",
             "How long a request may wait in the queue before it is 503."),
         KeyDescription(
+            "limits.connections", .integer(0...1_000_000), default: "0", example: "10000",
+            """
+            Connections of clients at one time; more wait until one is free. 0 is what the limit of open files allows.
+            """),
+        KeyDescription(
             "timeouts.connect", .duration(.milliseconds(1)...(.seconds(600))), default: "2s", example: "5s",
             "For connecting to an instance."),
         KeyDescription(
@@ -109,6 +114,27 @@ extension ConfigurationReference {
         KeyDescription(
             "gateway.drain", .duration(.zero...(.seconds(7 * 86_400))), default: "1h", example: "10m",
             "How long the streams of a gateway that was replaced may go on."),
+        KeyDescription(
+            "tls.certificate_file", .path, example: "/etc/stoker/tls.pem",
+            """
+            The certificate of the gateway's TCP addresses, PEM, with those that lead to its root behind it: they \
+            speak TLS 1.2 or newer and nothing else. Unix sockets stay plain. Read again when the file changes.
+            """),
+        KeyDescription(
+            "tls.key_file", .path, default: "`tls.certificate_file`", example: "/etc/stoker/tls.key",
+            "The private key, PEM. Read again when the file changes."),
+        KeyDescription(
+            "cors.origins", .texts, example: "[\"https://chat.example.com\"]",
+            """
+            Origins whose pages may use the gateway from a browser, each as browsers send it, or `*`. A key is still \
+            needed where one is configured.
+            """),
+        KeyDescription(
+            "access_log", .text, default: "off", example: "/var/log/stoker/access.jsonl",
+            """
+            One JSON object a line for each request, without bodies and keys: `off`, `stderr`, or a file's absolute \
+            path. A file that was moved away is opened anew.
+            """),
     ]
 
     /// Every provider, and those that are attached.
