@@ -21,6 +21,7 @@ let package = Package(
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .target(name: "CSystemd", linkerSettings: [.linkedLibrary("systemd")]),
         .target(name: "CLinux"),
+        .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // The vocabulary both sides share.
         .target(
@@ -46,7 +47,7 @@ let package = Package(
         // How a request flows.
         .target(
             name: "Gateway",
-            dependencies: ["Fleet", "CLinux"],
+            dependencies: ["Fleet", "CLinux", "COpenSSL"],
             swiftSettings: strict),
         // The command line; the one place where the parts are put together.
         .executableTarget(

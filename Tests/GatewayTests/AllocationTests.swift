@@ -27,7 +27,8 @@ import Testing
         init(_ snapshot: RegistrySnapshot) {
             signal(SIGPIPE, SIG_IGN)
             (descriptor, port) = listenOnLoopback(isBlocking: false)
-            let shared = Shared(controlWake: eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC)))
+            let shared = Shared(
+                controlWake: eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC)), loopWakes: [orders.wake])
             let loop = EventLoop(
                 index: 0, shared: shared, port: orders,
                 listeners: [.init(descriptor: descriptor, name: "127.0.0.1:\(port)")], connectionLimit: 100)
