@@ -127,6 +127,10 @@ def test_degraded_when_waiting_cannot_help(machine, stoker):
     machine.systemctl("start", "stoker")
     assert machine.show("StatusText").startswith("degraded: 0/1 instance ready; chat-0 failed")
     assert stoker.get("/ready").status_code == 503
+    before = machine.main_pid()
+    machine.kill(before)
+    restarted(machine, before)
+    assert machine.show("StatusText").startswith("degraded: "), "the same again after a crash"
     machine.faults()
     assert stoker.cli("start", "chat-0").returncode == 0
     eventually(lambda: machine.show("StatusText") == "1/1 instance ready", 5, "STATUS without degraded")
@@ -329,6 +333,26 @@ def test_kill_of_the_supervisor_while_loading(machine, stoker):
     machine.kill(machine.main_pid())
     assert stoker.ready()["pid"] == engine
     eventually(lambda: machine.show("ActiveState") == "active", 5, "an active unit")
+
+
+def test_what_an_operator_has_asked_outlives_a_crash(machine, stoker):
+    machine.configure(machine.provider(replicas=3))
+    machine.systemctl("start", "stoker")
+    for number in range(3):
+        stoker.ready(f"chat-{number}")
+    assert stoker.cli("stop", "chat-0").returncode == 0 and stoker.cli("drain", "chat-1").returncode == 0
+    pids = {name: stoker.instance(name)["pid"] for name in ("chat-1", "chat-2")}
+    before = machine.main_pid()
+    machine.kill(before)
+    restarted(machine, before)
+    stoker.wait_state("chat-1", "draining")
+    assert stoker.instance("chat-0")["state"] == "stopped"
+    assert {name: stoker.instance(name)["pid"] for name in pids} == pids
+    for _ in range(4):
+        assert stoker.post("/v1/chat/completions", BODY).headers["x-stoker-instance"] == "chat-2"
+    assert stoker.cli("undrain", "chat-1").returncode == 0 and stoker.cli("start", "chat-0").returncode == 0
+    machine.systemctl("restart", "stoker")
+    stoker.ready("chat-0")
 
 
 def test_kill_of_both_keeps_the_listening_socket(machine, stoker):

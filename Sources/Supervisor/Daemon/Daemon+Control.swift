@@ -43,6 +43,7 @@ extension Daemon: DaemonControl {
         }
         guard !names.isEmpty else { throw .noSuchInstance(name) }
         let targets = names.compactMap { owners[$0] }
+        wishes.ask(command, of: names)
         let failures = await withTaskGroup(of: ControlFailure?.self) { group in
             for owner in targets { group.addTask { await Self.failure(of: command, by: owner) } }
             var failures: [ControlFailure] = []

@@ -28,7 +28,9 @@ extension Daemon {
         plans[name] = plan
         owners[name] = owner
         await registry.register(instance: name) { event in await owner.registry(event) }
-        await owner.begin(wanted: true, inherited: registry.inherited(name))
+        await owner.begin(wanted: wishes[name] != .stop, inherited: registry.inherited(name))
+        // Before it is found or started: it is not published for a moment first.
+        if wishes[name] == .drain { Task { try? await owner.act(.drain) } }
     }
 
     /// The least number that no instance has: it is part of socket names, and stays with the instance. One that a server
@@ -45,6 +47,7 @@ extension Daemon {
         await owner.shutdown()
         owners[name] = nil
         plans[name] = nil
+        wishes.forget(name)
         await registry.forget(instance: name)
     }
 

@@ -16,6 +16,7 @@ public actor Daemon {
     let services: InstanceServices
     let spawner: EngineSpawner
     let accepted: AcceptedConfiguration
+    var wishes: OperatorWishes
     /// Instances' numbers in socket names that servers of an earlier life may still listen by.
     let earlierNumbers: [String: Int]
     let prober: CurlProber
@@ -78,6 +79,7 @@ public actor Daemon {
         self.configuration = configuration
         self.state = state
         self.accepted = accepted
+        wishes = OperatorWishes(state.directories)
         self.logger = logger
         notifier = SystemdNotifySocket()
         attachmentStore = AttachmentStore(path: "\(state.directories.state)/attached.json", logger: logger)
@@ -160,7 +162,8 @@ public actor Daemon {
         do {
             try await startAdmin()
         } catch {
-            await keeper.end(grace: .zero)
+            // A gateway that serves already is not ours to end because we cannot begin.
+            if predecessor == nil { await keeper.end(grace: .zero) }
             throw error
         }
         let addresses = configuration.listen.map(\.description).joined(separator: ", ")
@@ -170,7 +173,8 @@ public actor Daemon {
         for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) {
             await restore(name, attachment)
         }
-        let names = Set(plans.keys)
+        // Of what a person has stopped nothing shall run.
+        let names = Set(plans.keys.filter { wishes[$0] != .stop })
         Task { await self.endLeftovers(keeping: names) }
         let watching = Task { for await _ in await self.registry.changes() { await self.registryChanged() } }
         let ticking = Task {
@@ -203,6 +207,7 @@ public actor Daemon {
         prober.shutdown()
         unlink(registryServer.path)
         StopMark(state.directories).clear()
+        wishes.clear()
         logger.info("stoker has stopped")
         return 0
     }
