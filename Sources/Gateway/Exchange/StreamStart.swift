@@ -62,6 +62,10 @@ enum StreamStart: Equatable {
             guard line.hasPrefix("data:") else { continue }
             hasData = true
             let data = line.dropping(5).trimmed()
+            // vLLM drops chunks without a token, the one with `finish_reason` "abort" too: what is left of an abort is
+            // the end of a stream that has said nothing, perhaps behind a usage of nothing.
+            if data.equals("[DONE]") { return .aborted }
+            if data.contains("\"choices\":[]"), data.contains("\"completion_tokens\":0") { continue }
             if data.hasPrefix("{\"error\":") || data.hasPrefix("{\"error\" :") { return .error }
             if let abort = data.firstIndex(of: "\"abort\""), precedes(data, abort, "finish_reason") {
                 return saysNothing(data) ? .aborted : .content

@@ -112,8 +112,8 @@ struct ClientConnection: Slotted {
     var peek = Buffer()
     /// Whether a body byte has come.
     var hasBodyByte = false
-    /// The newest `sequence_number` of a Responses stream.
-    var sequence = 0
+    /// The `sequence_number`s of a Responses stream.
+    var sequence = SequenceNumbers()
     /// The id of a response that passed; empty until seen.
     var responseID = ResponseID()
 
@@ -154,7 +154,7 @@ struct ClientConnection: Slotted {
         bodyLength = 0
         modelStart = 0
         modelEnd = 0
-        sequence = 0
+        sequence = SequenceNumbers()
         responseID = ResponseID()
     }
 }

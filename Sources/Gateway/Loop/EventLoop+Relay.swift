@@ -115,20 +115,13 @@ extension EventLoop {
         }
     }
 
-    /// Keeps the newest `sequence_number` that passes whole, so that an error event can follow it.
-    private func noteSequence(_ client: ClientPointer, _ view: ByteView) {
-        let key: StaticString = "\"sequence_number\":"
-        var at = 0
-        while let found = view.firstIndex(of: key, from: at) {
-            at = found + key.utf8CodeUnitCount
-            var digits = at
-            while digits < view.count, view[digits] == 0x20 { digits += 1 }
-            let start = digits
-            while digits < view.count, view[digits] &- 0x30 < 10 { digits += 1 }
-            if let number = RequestHeadParser.decimal(view.slice(start, digits)) {
-                client.pointee.sequence = max(client.pointee.sequence, number)
-            }
-        }
+    /// Follows the `sequence_number`s of bytes that are kept or about to leave, so that an error event can come behind
+    /// them; to be called before the framing moves over these bytes.
+    func noteSequence(_ client: ClientPointer, _ view: ByteView) {
+        guard client.pointee.bodyEnd == .chunked else { return client.pointee.sequence.follow(view) }
+        var framing = client.pointee.framing
+        let progress = framing.decode(view, to: scratch)
+        client.pointee.sequence.follow(ByteView(UnsafePointer(scratch), progress.decoded))
     }
 
     /// The response is over: the server's connection is kept, the client goes on.
@@ -194,7 +187,7 @@ extension EventLoop {
     private func ending(_ client: ClientPointer) -> [UInt8]? {
         guard client.pointee.isEventStream else { return nil }
         let event = ErrorEnvelope.event(
-            .upstreamLost, dialect: client.pointee.dialect, sequence: client.pointee.sequence + 1,
+            .upstreamLost, dialect: client.pointee.dialect, sequence: client.pointee.sequence.newest + 1,
             responseID: client.pointee.responseID.bytes)
         switch client.pointee.bodyEnd {
         case .chunked where !client.pointee.head.isVersion10:

@@ -182,6 +182,8 @@ extension EventLoop {
         if !isFirst {
             pool.append(payload, to: &client.pointee.peek)
             payload = client.pointee.peek.view
+            // The id may have come in two pieces.
+            if client.pointee.route == .responses { noteResponse(client, payload) }
         }
         switch judge(client, payload, isWhole: isWhole) {
         case .proceed:
@@ -199,6 +201,7 @@ extension EventLoop {
 
     /// Moves bytes of the body into what is held, following their framing.
     private func keepHeld(_ client: ClientPointer, _ view: ByteView) {
+        if client.pointee.dialect == .responses { noteSequence(client, view) }
         switch client.pointee.bodyEnd {
         case .chunked:
             if client.pointee.head.isVersion10 {

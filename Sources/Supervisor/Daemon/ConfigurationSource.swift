@@ -39,11 +39,23 @@ public struct ConfigurationSource: Sendable {
         let file = ConfigurationLoader.file(option: option, environment: environment) { access($0, F_OK) == 0 }
         guard let file else { return load(file: nil, text: nil, environment: environment) }
         do {
-            let text = try String(contentsOfFile: file, encoding: .utf8)
-            return load(file: file, text: text, environment: environment)
+            return load(file: file, text: try Self.read(file), environment: environment)
         } catch {
-            let reason = access(file, R_OK) == 0 ? "it is not UTF-8 text" : String(cString: strerror(errno))
-            return Loaded(file: file, problems: [.unreadable(file: file, reason: reason)])
+            return Loaded(file: file, problems: [.unreadable(file: file, reason: error.description)])
+        }
+    }
+
+    /// Why a file cannot be read, in a person's words.
+    private struct Unreadable: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    private static func read(_ file: String) throws(Unreadable) -> String {
+        do {
+            return try String(contentsOfFile: file, encoding: .utf8)
+        } catch {
+            throw Unreadable(
+                description: access(file, R_OK) == 0 ? "it is not UTF-8 text" : String(cString: strerror(errno)))
         }
     }
 
@@ -55,7 +67,7 @@ public struct ConfigurationSource: Sendable {
         if let file, let text { yaml = (file, text) }
         let (configuration, problems) = ConfigurationLoader.load(
             ConfigurationInputs(
-                yaml: yaml, environment: environment, readFile: { try String(contentsOfFile: $0, encoding: .utf8) },
+                yaml: yaml, environment: environment, readFile: Self.read,
                 credentialsDirectory: environment["CREDENTIALS_DIRECTORY"], directories: directories))
         return Loaded(file: file, text: text, configuration: configuration, problems: problems)
     }
