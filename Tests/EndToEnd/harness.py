@@ -1,6 +1,8 @@
 """Drives the built program from outside: over HTTP, signals, the command line and a notify socket."""
 
+import base64
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -272,6 +274,151 @@ class Stoker:
         return subprocess.run(
             [BIN, *arguments], env=self.env, capture_output=True, text=True, timeout=options.pop("timeout", 60), **options
         )
+
+
+@dataclasses.dataclass
+class Answer:
+    """One HTTP response as it came over the wire."""
+
+    status: int
+    version: str
+    fields: list  # (name, value), as they came
+    body: bytes
+    raw: bytes
+
+    def field(self, name):
+        found = [value for key, value in self.fields if key.lower() == name.lower()]
+        return ", ".join(found) if found else None
+
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self):
+        """The error's code; that of vLLM's own errors is a number."""
+        return self.json()["error"].get("code")
+
+
+class Wire:
+    """A client's connection, byte by byte. `address` is `host:port` or `unix:/path`."""
+
+    def __init__(self, address, within=20, receive_buffer=None):
+        address = address.removeprefix("http://")
+        if address.startswith("unix:"):
+            self.socket = socket.socket(socket.AF_UNIX)
+            target = address[5:]
+        else:
+            self.socket = socket.socket()
+            host, port = address.rsplit(":", 1)
+            target = (host, int(port))
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(within)
+        self.socket.connect(target)
+        self.buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    close = __exit__
+
+    def send(self, data):
+        self.socket.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
+        return self
+
+    def more(self):
+        """Reads once; false at the connection's end, also when that is a reset."""
+        try:
+            data = self.socket.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
+        self.buffer += data
+        return bool(data)
+
+    def until(self, mark):
+        while mark not in self.buffer:
+            if not self.more():
+                raise EOFError(f"the connection ended; so far: {self.buffer[-300:]!r}")
+        at = self.buffer.index(mark) + len(mark)
+        found, self.buffer = self.buffer[:at], self.buffer[at:]
+        return found
+
+    def exactly(self, count):
+        while len(self.buffer) < count:
+            if not self.more():
+                raise EOFError(f"the connection ended; so far: {self.buffer[-300:]!r}")
+        found, self.buffer = self.buffer[:count], self.buffer[count:]
+        return found
+
+    def rest(self):
+        """Everything until the connection's end."""
+        while self.more():
+            pass
+        found, self.buffer = self.buffer, b""
+        return found
+
+    def head(self):
+        """A response's head: status, version, fields, raw bytes."""
+        raw = self.until(b"\r\n\r\n")
+        start, *lines = raw[:-4].decode("latin-1").split("\r\n")
+        fields = [tuple(line.split(":", 1)) for line in lines]
+        return int(start.split(" ")[1]), start.split(" ")[0], [(k, v.strip()) for k, v in fields], raw
+
+    def chunk(self):
+        """The payload of one chunk; empty for the last one, whose trailers are read, too."""
+        size = int(self.until(b"\r\n").split(b";")[0], 16)
+        if size == 0:
+            while self.until(b"\r\n") != b"\r\n":
+                pass
+            return b""
+        data = self.exactly(size)
+        assert self.exactly(2) == b"\r\n"
+        return data
+
+    def answer(self, to_head=False):
+        """A whole response."""
+        status, version, fields, raw = self.head()
+        answer = Answer(status, version, fields, b"", raw)
+        if to_head or status < 200 or status in (204, 304):
+            return answer
+        if answer.field("transfer-encoding"):
+            while piece := self.chunk():
+                answer.body += piece
+        elif answer.field("content-length"):
+            answer.body = self.exactly(int(answer.field("content-length")))
+        else:
+            answer.body = self.rest()
+        return answer
+
+
+def ask(address, request, to_head=False):
+    """One request on a connection of its own."""
+    with Wire(address) as wire:
+        return wire.send(request).answer(to_head)
+
+
+def stand_in(endpoint, what):
+    """What a stand-in tells about itself: `requests`, `stats`, `options` or `environment`."""
+    # Not by httpx: a client of its takes longer to make than the answer to come.
+    answer = ask(endpoint.removesuffix("/v1"), f"GET /stand-in/{what} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return answer.json()
+
+
+def received(endpoints, request_id):
+    """The requests with this id that reached stand-ins: their bodies decoded, their fields as (name, value)."""
+    found = []
+    for endpoint in endpoints:
+        for request in stand_in(endpoint, "requests")["requests"]:
+            fields = [tuple(field) for field in request["headers"]]
+            if ("x-request-id", request_id) in [(name.lower(), value) for name, value in fields]:
+                request["fields"] = fields
+                request["named"] = {name.lower(): value for name, value in fields}
+                request["body"] = base64.b64decode(request["body"])
+                found.append(request)
+    return found
 
 
 class StandInVenv:

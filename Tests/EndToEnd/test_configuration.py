@@ -1,0 +1,555 @@
+"""The command line and the configuration, from outside: what is said when something is wrong, and what is never said."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import httpx
+import pytest
+
+import harness
+from harness import BIN, Stoker, eventually
+
+ADDRESSES = {"STOKER_LISTEN": "127.0.0.1:0", "STOKER_ADMIN_LISTEN": "127.0.0.1:0"}
+
+
+@pytest.fixture
+def folder():
+    with tempfile.TemporaryDirectory(prefix="sc-", dir="/tmp") as name:
+        yield pathlib.Path(name)
+
+
+def command(folder, *arguments, env=None, config=None, within=60):
+    """A command with directories of its own; configuration text becomes `stoker.yaml`."""
+    if config is not None:
+        (folder / "stoker.yaml").write_text(config)
+        arguments = (*arguments, "--config", "stoker.yaml")
+    base = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "STATE_DIRECTORY": str(folder / "state"),
+            "RUNTIME_DIRECTORY": str(folder / "run"), "STOKER_LOG": "text"}
+    return subprocess.run([BIN, *arguments], env={**base, **(env or {})}, cwd=folder, capture_output=True, text=True,
+                          timeout=within, stdin=subprocess.DEVNULL)
+
+
+# -- Wrong configurations
+
+WRONG = """\
+listen: [127.0.0.1:0, 127.0.0.1:99999]
+mode: supervize
+masterkey: x
+ready_when: 5
+health: { interval: 2 }
+limits:
+  body: 32M
+  body: 1MiB
+providers:
+  Chat: { model: a }
+  one: { model: a, base_url: http://x }
+  two: {}
+  three: { model: b, args: [--host, x, --api-key=k], replica: 2 }
+  four: { model: b, command: [docker, run] }
+  five: { base_url: "http://user:p4ss@h/v1" }
+  six: { base_url: "http://h", api_key: "${NOPE}" }
+"""
+PROBLEMS = [
+    (1, 23, "listen[1]", ["99999"]),
+    (2, 7, "mode", ["did you mean supervise?"]),
+    (3, 1, "masterkey", ["did you mean master_key?"]),
+    (4, 13, "ready_when", ["any, all, listening"]),
+    (5, 21, "health.interval", ["unit"]),
+    (7, 9, "limits.body", ["MiB"]),
+    (8, 3, "limits.body", ["duplicate", "line 7"]),
+    (10, 3, "providers.Chat", ["a-z, 0-9"]),
+    (11, 30, "providers.one.base_url", ["model", "attached"]),
+    (12, 3, "providers.two", ["neither model", "base_url"]),
+    (13, 29, "providers.three.args[0]", ["--host", "transport"]),
+    (13, 40, "providers.three.args[2]", ["--api-key", "master_key"]),
+    (13, 54, "providers.three.replica", ["did you mean replicas?"]),
+    (14, 31, "providers.four.command[0]", ["docker", "base_url"]),
+    (15, 21, "providers.five.base_url", ["api_key"]),
+    (16, 41, "providers.six.api_key", ["NOPE", ":-"]),
+]
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_every_problem_is_listed_with_its_place(folder, verb):
+    result = command(folder, verb, config=WRONG)
+    assert result.returncode == 2
+    text = result.stdout if verb == "check" else result.stderr
+    lines = [line for line in text.splitlines() if line.startswith("stoker.yaml:")]
+    found = [re.fullmatch(r"stoker\.yaml:(\d+):(\d+): ([^:]+): (.*)", line).groups() for line in lines]
+    assert [(int(line), int(column), path) for line, column, path, _ in found] == [p[:3] for p in PROBLEMS]
+    for (*_, message), (*_, words) in zip(found, PROBLEMS):
+        for word in words:
+            assert word in message
+    assert "p4ss" not in result.stdout + result.stderr
+    assert not (folder / "state").exists(), "nothing was begun"
+
+
+@pytest.mark.parametrize(
+    "config,place,words",
+    [
+        ("listen: 0.0.0.0:0\n", "1:9: listen", ["master_key_file", "allow_unauthenticated: true"]),
+        ("listen: '[::]:0'\n", "1:9: listen", ["master_key_file", "allow_unauthenticated: true"]),
+        ("mode: attach-only\nproviders: { a: { model: b } }\n", "2:26: providers.a.model", ["attach-only", "base_url"]),
+        ("master_key_file: /nonexistent/key\n", "1:18: master_key_file", ["No such file", "create it"]),
+        ("providers:\n  a: { base_url: http://h, api_key_file: /nonexistent/key }\n", "2:42: providers.a.api_key_file",
+         ["No such file", "create it"]),
+        ("master_key: ''\n", "1:13: master_key", ["empty"]),
+        ("providers:\n  a: { base_url: ftp://h }\n", "2:18: providers.a.base_url", ["http"]),
+        ("providers:\n\ta: 1\n", "2:1", ["not YAML"]),
+        ("providers: { a: { model: x\n", "", []),
+        ("- a\n- b\n", "1:1", []),
+        ("listen: unix:" + "/x" * 60 + "\n", "1:9: listen", ["107"]),
+    ],
+    ids=range(11),
+)
+def test_each_problem_says_what_to_do(folder, config, place, words):
+    result = command(folder, "check", config=config)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert f"stoker.yaml:{place}" in result.stdout
+    assert "NSCocoaErrorDomain" not in result.stdout
+    for word in words:
+        assert word in result.stdout
+
+
+def test_a_file_that_is_not_there_or_is_no_text(folder):
+    for verb in ("check", "run"):
+        result = command(folder, verb, "--config", "none.yaml")
+        assert result.returncode == 2 and "none.yaml:0:0" in result.stdout + result.stderr
+        (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+        result = command(folder, verb, "--config", "binary.yaml")
+        assert result.returncode == 2 and "UTF-8" in result.stdout + result.stderr
+
+
+def test_an_unreadable_key_file(folder):
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    (key := folder / "key").write_text("k")
+    key.chmod(0)
+    result = command(folder, "check", config=f"master_key_file: {key}\n")
+    assert result.returncode == 2 and "Permission denied" in result.stdout and "daemon's user" in result.stdout
+
+
+def test_check_looks_at_the_machine(folder):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        config = (
+            f"listen: 127.0.0.1:{port}\nadmin: {{ listen: 127.0.0.1:0 }}\nproviders:\n"
+            "  a: { model: org/m, gpus: 0, command: [/nonexistent/vllm, serve] }\n"
+            "  b: { model: /nonexistent/model, gpus: 0, command: [no-such-vllm, serve] }\n"
+        )
+        result = command(folder, "check", config=config)
+        assert result.returncode == 2
+        for place, words in [
+            ("1:1: listen", [str(port), "ss -ltnp", "listen"]),
+            ("4:3: providers.a.command", ["/nonexistent/vllm", "pip install vllm"]),
+            ("5:3: providers.b.command", ["no-such-vllm", "PATH", "command: ["]),
+            ("5:3: providers.b.model", ["/nonexistent/model", "check the path"]),
+        ]:
+            line = next(line for line in result.stdout.splitlines() if line.startswith(f"stoker.yaml:{place}"))
+            for word in words:
+                assert word in line, line
+
+
+def test_check_of_what_is_in_order(folder):
+    config = "listen: 127.0.0.1:0\nadmin: { listen: 127.0.0.1:0 }\nproviders:\n  a: { base_url: http://127.0.0.1:9 }\n"
+    result = command(folder, "check", config=config)
+    assert (result.returncode, result.stdout) == (0, "") and "in order" in result.stderr
+    warned = command(folder, "check", config=config, env={"VLLM_NOBODY_API_KEY": "s3cret"})
+    assert warned.returncode == 0 and "VLLM_NOBODY_BASE_URL" in warned.stdout and "s3cret" not in warned.stdout
+    assert command(folder, "check", "--strict", config=config, env={"VLLM_NOBODY_API_KEY": "s3cret"}).returncode == 1
+
+
+# -- Starts that fail
+
+
+@pytest.mark.parametrize("setting", ["listen", "admin.listen"])
+def test_a_taken_port(folder, setting):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        env = {**ADDRESSES, "STOKER_" + setting.upper().replace(".", "_"): f"127.0.0.1:{port}"}
+        result = command(folder, "run", env=env)
+    assert result.returncode in (1, 2)
+    assert f"127.0.0.1:{port} is taken" in result.stderr and "ss -ltnp" in result.stderr and setting in result.stderr
+    assert harness.started_by("no marker", folder, set()) == [], "nothing is left"
+
+
+def test_an_absent_vllm_is_said_and_not_tried_for_ever(folder):
+    provider = "  chat: { model: org/m, gpus: 0, command: [/nonexistent/vllm, serve] }\n"
+    with Stoker(harness.config([provider])) as stoker:
+        instance = stoker.wait_state("chat-0", "failed", within=20)
+        told = json.dumps(instance["last_failure"]) + instance["reason"]
+        assert "/nonexistent/vllm" in told and ("install" in told or "command" in told)
+        refused = stoker.post("/v1/completions", {"model": "chat/org/m", "prompt": "x"})
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "model_unavailable"
+        assert "/nonexistent/vllm" in stoker.cli("status").stdout or "failed" in stoker.cli("status").stdout
+
+
+def test_an_unreachable_target_and_an_unknown_name(folder):
+    port = harness.free_port()
+    providers = [f"  box: {{ base_url: 'http://127.0.0.1:{port}' }}\n", "  far: { base_url: 'http://no-such-host.invalid:8000' }\n"]
+    with Stoker(harness.config(providers, health="{ interval: 200ms }")) as stoker:
+        reason = eventually(lambda: stoker.instance("box")["reason"], 10, "a reason")
+        assert str(port) in reason or "refused" in reason, reason
+        name = eventually(lambda: stoker.instance("far")["reason"], 20, "a reason")
+        assert "no-such-host.invalid" in name or "resolve" in name, name
+        table = stoker.cli("status").stdout
+        assert "box" in table and "far" in table and "connecting" in table
+        ready = stoker.get("/ready")
+        assert ready.status_code == 503 and ready.json()["reason"]
+        assert stoker.cli("probe").returncode == 0
+        probe = stoker.cli("probe", "--ready")
+        assert probe.returncode == 1 and "not ready" in probe.stderr
+
+
+def test_a_second_daemon_in_the_same_directories(folder):
+    with Stoker(env=ADDRESSES) as stoker:
+        second = stoker.cli("run")
+        assert second.returncode in (1, 2) and "RUNTIME_DIRECTORY" in second.stderr
+        assert stoker.status()["gateway"]["restarts"] == 0
+        # With directories of its own it runs beside the first.
+        with Stoker(env=ADDRESSES) as other:
+            assert other.get("/health").status_code == stoker.get("/health").status_code == 200
+
+
+# -- The environment's rules
+
+
+def test_providers_from_the_environment(make_venv):
+    venv = make_venv()
+    with contextlib.ExitStack() as stack:
+        plain, test, box = (stack.enter_context(venv.server(model=f"org/{name}")) for name in ("plain", "test", "box"))
+        keyed = stack.enter_context(venv.server(model="org/keyed", env={"VLLM_API_KEY": "k-7"}))
+        env = {
+            **ADDRESSES,
+            "VLLM_BASE_URL": f"{plain}/v1/",
+            "VLLM_TEST_BASE_URL": test,
+            "VLLM_TEST_BOX_BASE_URL": f"{box}/v1",
+            "VLLM_KEYED_BASE_URL": keyed + "/",
+            "VLLM_KEYED_API_KEY": "k-7",
+            "VLLM_FAR_BASE_URL": f"http://127.0.0.1:{harness.free_port()}",
+            "VLLM_FAR_MODELS": "org/far,org/farther",
+            "VLLM_ORPHAN_API_KEY": "orphan-secret",
+            "VLLM_ORPHAN_MODELS": "a,b",
+            "VLLM__BAD_BASE_URL": "http://h",
+            "VLLM_LOGGING_LEVEL": "DEBUG",
+            "VLLM_USE_V1": "1",
+            "VLLM_EMPTY_BASE_URL": "",
+            "GOMODEL_MASTER_KEY": "older-name",
+        }
+        with Stoker(env=env, key=None) as stoker:
+            stoker.key = "older-name"
+            for name in ("vllm", "vllm-test", "vllm-test-box", "vllm-keyed"):
+                stoker.wait_state(name, "ready")
+            names = [p["name"] for p in stoker.status()["providers"]]
+            assert names == ["vllm", "vllm-far", "vllm-keyed", "vllm-test", "vllm-test-box"]
+            assert {p["kind"] for p in stoker.status()["providers"]} == {"attached"}
+            assert stoker.models() == ["vllm-keyed/org/keyed", "vllm-test-box/org/box", "vllm-test/org/test", "vllm/org/plain"]
+            assert stoker.get("/v1/models/org/far").status_code == 503
+            assert stoker.get("/v1/models/vllm-far/org/farther").status_code == 503
+            assert stoker.get("/v1/models/org/farthest").status_code == 404
+            log = stoker.log_text()
+            for warned in ("VLLM_ORPHAN_API_KEY", "VLLM_ORPHAN_MODELS", "VLLM__BAD_BASE_URL"):
+                assert warned in log, warned
+            for silent in ("VLLM_LOGGING_LEVEL", "VLLM_USE_V1", "VLLM_EMPTY"):
+                assert silent not in log, silent
+            assert "orphan-secret" not in log and "k-7" not in log
+
+
+def test_a_key_alone_creates_nothing_and_names_win_over_the_file(folder, make_venv):
+    with Stoker(env={**ADDRESSES, "VLLM_API_KEY": "only-a-key"}) as stoker:
+        assert stoker.status()["providers"] == [] and "VLLM_API_KEY" in stoker.log_text()
+        assert stoker.models() == []
+    venv = make_venv()
+    with venv.server(model="org/real") as url:
+        config = harness.config([f"  vllm-test: {{ base_url: 'http://127.0.0.1:{harness.free_port()}' }}\n"])
+        env = {"VLLM_TEST_BASE_URL": url, "STOKER_MASTER_KEY": "newer", "GOMODEL_MASTER_KEY": "older"}
+        with Stoker(config, env=env, key="newer") as stoker:
+            stoker.wait_state("vllm-test", "ready")
+            assert stoker.models() == ["vllm-test/org/real"], "the environment is laid over the file"
+            assert stoker.get("/v1/models", headers={"Authorization": "Bearer older"}).status_code == 401
+
+
+def test_a_base_url_for_a_launched_provider_is_an_error(folder):
+    config = "providers:\n  vllm-test: { model: org/m, gpus: 0 }\n"
+    result = command(folder, "run", config=config, env={**ADDRESSES, "VLLM_TEST_BASE_URL": "http://h"})
+    assert result.returncode == 2 and "VLLM_TEST_BASE_URL" in result.stderr
+    both = command(folder, "check", env={"VLLM_A_B_BASE_URL": "http://h", "VLLM_a_b_BASE_URL": "http://i"})
+    assert both.returncode == 2 and "vllm-a-b" in both.stdout
+
+
+def test_an_empty_master_key_is_an_error(folder):
+    result = command(folder, "run", env={**ADDRESSES, "STOKER_MASTER_KEY": ""})
+    assert result.returncode == 2 and "STOKER_MASTER_KEY" in result.stderr and "empty" in result.stderr
+
+
+def test_keys_from_files_and_credentials(folder, make_venv):
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    (credentials / "master_key").write_text("from-a-credential\n")
+    (credentials / "box_api_key").write_text("box-key\n")
+    with make_venv().server(env={"VLLM_API_KEY": "box-key"}) as url:
+        config = harness.config([f"  box: {{ base_url: {url} }}\n"])
+        with Stoker(config, env={"CREDENTIALS_DIRECTORY": str(credentials)}, key=None) as stoker:
+            stoker.key = "from-a-credential"
+            stoker.wait_state("box", "ready")
+            assert stoker.models() == ["box/org/m"]
+            assert stoker.get("/v1/models", headers={"Authorization": "Bearer nope"}).status_code == 401
+
+
+# -- Commands
+
+
+STATUS = {"version", "mode", "ready", "ready_reason", "uptime_seconds", "revision", "gateway", "providers"}
+GATEWAY = {"pid", "inflight", "requests_total"}
+INSTANCE = {"id", "state", "since", "reason", "pid", "restarts", "endpoint", "gpus", "models", "inflight", "checks", "last_failure", "load"}
+
+
+@pytest.fixture(scope="module")
+def stoker():
+    with tempfile.TemporaryDirectory(prefix="sv-", dir="/tmp") as name:
+        venv = harness.StandInVenv(name)
+        with venv.server(model="org/box") as url:
+            providers = [venv.provider("chat", restart="{ backoff: 50ms..1s }"), f"  box: {{ base_url: {url} }}\n"]
+            with Stoker(harness.config(providers, ready_when="all")) as daemon:
+                daemon.wait_state("chat-0", "ready")
+                daemon.wait_state("box", "ready")
+                yield daemon
+
+
+def test_status_is_the_admin_sides_status(stoker):
+    told = json.loads(stoker.cli("status", "--json").stdout)
+    asked = stoker.status()
+    assert STATUS <= set(told) and GATEWAY <= set(told["gateway"])
+    assert [p["name"] for p in told["providers"]] == ["box", "chat"]
+    assert [p["kind"] for p in told["providers"]] == ["attached", "launched"]
+
+    def shape(value):
+        if isinstance(value, dict):
+            return {key: shape(item) for key, item in value.items()}
+        return [shape(item) for item in value] if isinstance(value, list) else "leaf"
+
+    assert shape(told) == shape(asked)
+    for provider in told["providers"]:
+        for instance in provider["instances"]:
+            assert INSTANCE <= set(instance), INSTANCE - set(instance)
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", instance["since"])
+            signals = {check["signal"] for check in instance["checks"]}
+            assert signals <= {"process", "health", "models", "progress", "canary"} and {"health", "models"} <= signals
+            for check in instance["checks"]:
+                assert {"signal", "ok", "age_seconds", "detail"} <= set(check)
+    chat = told["providers"][1]["instances"][0]
+    assert {"running", "waiting", "kv_cache_usage", "tokens_per_second"} <= set(chat["load"])
+    table = stoker.cli("status")
+    assert table.returncode == 0 and "chat-0" in table.stdout and "ready" in table.stdout and "\x1b" not in table.stdout
+
+
+def test_probe_version_help(stoker, folder):
+    assert stoker.cli("probe").returncode == 0 and stoker.cli("probe", "--ready").returncode == 0
+    version = stoker.cli("version")
+    assert version.returncode == 0 and stoker.status()["version"] in version.stdout
+    commands = ["run", "check", "status", "start", "stop", "restart", "drain", "undrain", "logs", "attach", "detach", "reload",
+                "probe", "token", "version", "sweep"]
+    top = stoker.cli("--help").stdout
+    for name in commands:
+        if name != "sweep":
+            assert f"  {name} " in top, name
+        shown = stoker.cli(name, "--help")
+        assert shown.returncode == 0 and "USAGE" in shown.stdout.upper()
+    for shell in ("bash", "zsh", "fish"):
+        script = stoker.cli("--generate-completion-script", shell)
+        assert script.returncode == 0 and "undrain" in script.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments,code",
+    [
+        (["nonsense"], 2), (["status", "--nonsense"], 2), (["run", "--config"], 2), (["drain"], 2), (["attach", "x"], 2),
+        (["logs", "chat-0", "--lines", "-1"], 2), (["logs", "chat-0", "--lines", "x"], 2),
+        (["logs", "chat-0", "--follow", "--previous"], 2),
+        (["start", "nobody"], 4), (["stop", "nobody"], 4), (["restart", "nobody"], 4), (["drain", "nobody"], 4),
+        (["undrain", "nobody"], 4), (["logs", "nobody"], 4), (["detach", "nobody"], 4), (["logs", "../../etc/passwd"], 4),
+        (["drain", "chat-0", "--no-wait"], 0), (["undrain", "chat-0"], 0), (["logs", "chat-0"], 0),
+        (["logs", "chat"], 0), (["reload", "--plan"], 0), (["version"], 0),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_exit_codes(stoker, arguments, code):
+    result = stoker.cli(*arguments)
+    assert result.returncode == code, result.stdout + result.stderr
+    if code:
+        assert result.stderr.strip(), "it says why"
+
+
+def test_no_daemon_is_exit_3(folder):
+    for arguments in (["status"], ["status", "--json"], ["start", "x"], ["logs", "x"], ["probe"], ["probe", "--ready"],
+                      ["reload"], ["attach", "x", "http://h"], ["detach", "x"]):
+        result = command(folder, *arguments)
+        assert result.returncode == 3, arguments
+        assert "stoker run" in result.stderr or "systemctl start" in result.stderr
+
+
+def test_attach_that_cannot_be(stoker):
+    for name, url in [("chat", "http://h"), ("chat-0", "http://h"), ("Bad_Name", "http://h"), ("x", "nonsense"), ("x", "ftp://h")]:
+        result = stoker.cli("attach", name, url)
+        assert result.returncode in (1, 2) and result.stderr.strip(), (name, url)
+    assert [p["name"] for p in stoker.status()["providers"]] == ["box", "chat"]
+
+
+def test_logs(stoker):
+    everything = stoker.cli("logs", "chat-0").stdout
+    assert "org/m" in everything
+    last = stoker.cli("logs", "chat-0", "--lines", "2").stdout
+    assert last.count("\n") == 2 and everything.rstrip("\n").endswith(last.rstrip("\n")[-20:])
+    assert stoker.cli("logs", "chat-0", "--lines", "0").stdout == ""
+    assert stoker.cli("logs", "box").returncode in (1, 4), "an attached server's output is its own"
+    pid = stoker.instance("chat-0")["pid"]
+    follower = subprocess.Popen([BIN, "logs", "chat-0", "--follow"], env=stoker.env, stdout=subprocess.PIPE, text=True)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        run = eventually(lambda: (i := stoker.instance("chat-0"))["state"] == "ready" and i["pid"] != pid and i, 20, "run 2")
+        os.set_blocking(follower.stdout.fileno(), False)
+        seen = []
+        eventually(lambda: seen.append(follower.stdout.read() or "") or f"{run['pid']}" in "".join(seen), 10, "the next run's output")
+    finally:
+        follower.terminate()
+        follower.wait(10)
+    previous = stoker.cli("logs", "chat-0", "--previous")
+    assert previous.returncode == 0 and previous.stdout
+
+
+def admin_address(stoker):
+    """The admin side's TCP address, which the log tells."""
+    found = re.search(r"The admin side listens.*?(127\.0\.0\.1:\d+)", stoker.log_text())
+    return f"http://{found.group(1)}"
+
+
+def test_the_token_opens_the_admin_side(stoker):
+    token = stoker.cli("token").stdout.strip()
+    assert len(token) >= 16 and token not in stoker.log_text()
+    path = pathlib.Path(stoker.env["STATE_DIRECTORY"]) / "admin.token"
+    assert path.stat().st_mode & 0o777 == 0o600
+    url = admin_address(stoker)
+    for method, path in [
+        ("POST", "/api/v1/instances/chat-0/drain"), ("POST", "/api/v1/instances/chat-0/undrain"), ("POST", "/api/v1/reload"),
+        ("PUT", "/api/v1/instances/x"), ("DELETE", "/api/v1/instances/x"), ("GET", "/api/v1/instances/chat-0/logs"),
+    ]:
+        for headers in ({}, {"Authorization": "Bearer nope"}, {"Authorization": f"Bearer {stoker.key}"}, {"x-api-key": token}):
+            answer = httpx.request(method, url + path, headers=headers, timeout=30)
+            assert answer.status_code == 401, (method, path, headers)
+    allowed = {"Authorization": f"Bearer {token}"}
+    assert httpx.get(url + "/api/v1/instances/chat-0/logs", headers=allowed, timeout=30).status_code == 200
+    for verb in ("drain", "undrain"):
+        assert httpx.post(f"{url}/api/v1/instances/chat-0/{verb}", headers=allowed, timeout=30).status_code == 200
+    for path in ("/", "/api/v1/status", "/metrics", "/healthz", "/readyz"):
+        assert httpx.get(url + path, timeout=30).status_code == 200, path
+    assert httpx.get(url + "/api/v1/status", headers={"Host": "evil.example"}, timeout=30).status_code == 403
+    crossed = httpx.post(url + "/api/v1/instances/chat-0/undrain", headers={**allowed, "Origin": "http://evil.example"}, timeout=30)
+    assert crossed.status_code == 403
+    foreign = httpx.get(stoker.gateway + "/v1/models", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    assert foreign.status_code == 401, "the admin token is no master key"
+    assert stoker.wait_state("chat-0", "ready")
+
+
+# -- Secrets
+
+
+def test_secrets_are_nowhere(folder, make_venv):
+    """Distinctive secrets at every place that takes one, errors of all kinds, and then a look everywhere."""
+    secrets = {
+        "master": "SECRET-master-81f2", "box": "SECRET-box-key-93ae", "wrong": "SECRET-wrong-key-1c07",
+        "env": "SECRET-env-token-55d0", "userinfo": "SECRET-userinfo-7be4", "client": "SECRET-client-key-0af9",
+        "file": "SECRET-file-key-2210", "bearer": "SECRET-orphan-6c31",
+    }
+    venv = make_venv()
+    (folder / "key").write_text(secrets["file"] + "\n")
+    with contextlib.ExitStack() as stack:
+        box = stack.enter_context(venv.server(model="org/box", env={"VLLM_API_KEY": secrets["box"]}))
+        refusing = stack.enter_context(venv.server(model="org/no", env={"VLLM_API_KEY": "other"}))
+        filed = stack.enter_context(venv.server(model="org/filed", env={"VLLM_API_KEY": secrets["file"]}))
+        env = {"STANDIN_CONTROL": str(venv.control), "HF_TOKEN": secrets["env"], "SOME_PASSWORD": secrets["env"] + "-2"}
+        providers = [
+            venv.provider("chat", env=json.dumps(env), restart="{ backoff: 50ms..1s }"),
+            f"  box: {{ base_url: {box}, api_key: '${{BOX_KEY}}' }}\n",
+            f"  refusing: {{ base_url: {refusing}, api_key: {secrets['wrong']} }}\n",
+            f"  filed: {{ base_url: {filed}, api_key_file: {folder / 'key'} }}\n",
+            "  gone: { base_url: 'http://127.0.0.1:1', api_key: '${BOX_KEY}' }\n",
+        ]
+        config = harness.config(providers, health="{ interval: 300ms, canary: off }")
+        extra = {"BOX_KEY": secrets["box"], "VLLM_ORPHAN_API_KEY": secrets["bearer"],
+                 "STOKER_TEST_URL": f"http://u:{secrets['userinfo']}@h"}
+        stoker = stack.enter_context(Stoker(config, env=extra, key=secrets["master"]))
+        stoker.wait_state("chat-0", "ready")
+        for name in ("box", "filed"):
+            stoker.wait_state(name, "ready")
+        stoker.wait_state("refusing", "misconfigured")
+        seen = []
+        for key in (secrets["client"], secrets["master"]):
+            headers = {"Authorization": f"Bearer {key}", "Cookie": secrets["client"]}
+            for path, body in [
+                ("/v1/completions", {"model": "chat/org/m", "prompt": "x"}), ("/v1/completions", {"model": "refusing/org/no"}),
+                ("/v1/completions", {"model": "gone/x"}), ("/v1/completions", {"model": "nobody"}), ("/p/box/tokenize", {"prompt": "x"}),
+                ("/p/box/sleep", {}), ("/v1/messages", {"model": 5}), ("/nowhere", {}),
+            ]:
+                answer = httpx.post(stoker.gateway + path, json=body, headers=headers, timeout=30)
+                seen.append(answer.text + str(answer.headers))
+        control = {"x-stand-in-control": json.dumps({"respond": {"/v1/completions": {"status": 401, "body": "{}"}}})}
+        seen.append(stoker.post("/v1/completions", {"model": "box/org/box", "prompt": "x"}, headers=control).text)
+        # A crash, whose log is quoted; attach and reload with secrets in them; a stream that is lost.
+        os.kill(stoker.instance("chat-0")["pid"], signal.SIGKILL)
+        eventually(lambda: stoker.instance("chat-0")["run"] == 2, 20, "run 2")
+        stoker.wait_state("chat-0", "ready")
+        for arguments in (
+            ["attach", "y", f"http://u:{secrets['userinfo']}@127.0.0.1:1/v1"], ["attach", "z", f"http://{secrets['userinfo']}@[/"],
+            ["attach", "w", box, "--api-key-file", str(folder / "key")], ["status"], ["status", "--json"], ["reload", "--plan"],
+            ["logs", "chat-0"], ["logs", "chat-0", "--previous"],
+        ):
+            result = stoker.cli(*arguments)
+            seen.append(result.stdout + result.stderr)
+        text = (stoker.folder / "stoker.yaml").read_text()
+        (stoker.folder / "stoker.yaml").write_text(
+            text.replace(secrets["wrong"], secrets["wrong"] + "-changed").replace(secrets["env"], secrets["env"] + "-changed")
+            + f"  bad: {{ base_url: 'http://u:{secrets['userinfo']}@h', api_kye: {secrets['client']} }}\n"
+        )
+        for arguments in (["reload", "--plan"], ["reload"], ["check", "--config", str(stoker.folder / "stoker.yaml")]):
+            result = stoker.cli(*arguments)
+            seen.append(result.stdout + result.stderr)
+        (stoker.folder / "stoker.yaml").write_text(text.replace(secrets["wrong"], secrets["wrong"] + "-changed"))
+        for arguments in (["reload", "--plan"], ["reload"]):
+            result = stoker.cli(*arguments)
+            assert result.returncode == 0, result.stderr
+            seen.append(result.stdout + result.stderr)
+        for path in ("/", "/dashboard.js", "/api/v1/status", "/metrics", "/api/v1/instances/chat-0/logs", "/readyz"):
+            seen.append(stoker.admin(path=path).text)
+        with httpx.Client(transport=httpx.HTTPTransport(uds=stoker.admin_socket), timeout=10) as client:
+            with client.stream("GET", "http://localhost/api/v1/events") as stream:
+                seen.append(next(stream.iter_text()))
+        for pid in stoker.processes() + [stoker.process.pid]:
+            seen.append(harness.command_line(pid))
+        for path in pathlib.Path(stoker.env["RUNTIME_DIRECTORY"]).rglob("*"):
+            if path.is_file():
+                seen.append(path.read_text(errors="replace"))
+        assert stoker.stop() == 0
+        seen.append(stoker.log_text())
+        for path in pathlib.Path(stoker.env["STATE_DIRECTORY"]).rglob("*"):
+            # The last accepted configuration may be kept there, for its owner alone.
+            if path.is_file():
+                text = path.read_text(errors="replace")
+                assert path.stat().st_mode & 0o077 == 0 or "SECRET-" not in text, path
+                if path.suffix == ".log":
+                    seen.append(text)
+        for text in seen:
+            for name, secret in secrets.items():
+                at = text.find(secret)
+                assert at < 0, f"{name}: …{text[max(0, at - 300):at + 60]}"
