@@ -48,6 +48,15 @@ class Fleet:
         finally:
             self.venv.faults()
 
+    def earn_retries(self):
+        """Ordinary traffic: a fifth of it may be tried again, and tests in a row would use the budget up."""
+        body = json.dumps({"model": "chat/org/m", "prompt": "Hi", "max_tokens": 1}).encode()
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: h\r\nx-api-key: {KEY}\r\nContent-Type: application/json\r\n"
+        with Wire(self.address) as wire:
+            for _ in range(60):
+                wire.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+                assert wire.answer().status == 200
+
     def newest_abort(self):
         """When a server last noticed that its client had gone, by the clock of time.monotonic."""
         return max((a for n in ("chat-0", "chat-1") for a in self.stats(n)["aborts"]), key=lambda a: a["at"])
@@ -300,6 +309,7 @@ def test_a_request_that_does_not_stream_outlives_its_server(mortal, protocol):
     "protocol,fault", [(p, f) for f in ("error_first", "busy") for p in PROTOCOLS] + [("chat", "abort"), ("completions", "abort")])
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_what_failed_before_a_byte_is_tried_on_the_other_replica(fleet, protocol, fault, stream):
+    fleet.earn_retries()
     with fleet.faulty("chat-0", **{fault: True}):
         began, hits = time.monotonic(), []
         for _ in range(40):
@@ -318,6 +328,7 @@ def test_what_failed_before_a_byte_is_tried_on_the_other_replica(fleet, protocol
 
 
 def test_an_abort_without_a_token_is_tried_again_also_behind_a_usage(fleet):
+    fleet.earn_retries()
     with fleet.faulty("chat-0", abort=True):
         for _ in range(8):
             with Wire(fleet.address) as wire:
