@@ -48,6 +48,15 @@ class Fleet:
         finally:
             self.venv.faults()
 
+    def earn_retries(self):
+        """Ordinary traffic: a fifth of it may be tried again, and tests in a row would use the budget up."""
+        body = json.dumps({"model": "chat/org/m", "prompt": "Hi", "max_tokens": 1}).encode()
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: h\r\nx-api-key: {KEY}\r\nContent-Type: application/json\r\n"
+        with Wire(self.address) as wire:
+            for _ in range(60):
+                wire.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+                assert wire.answer().status == 200
+
     def newest_abort(self):
         """When a server last noticed that its client had gone, by the clock of time.monotonic."""
         return max((a for n in ("chat-0", "chat-1") for a in self.stats(n)["aborts"]), key=lambda a: a["at"])
@@ -300,6 +309,7 @@ def test_a_request_that_does_not_stream_outlives_its_server(mortal, protocol):
     "protocol,fault", [(p, f) for f in ("error_first", "busy") for p in PROTOCOLS] + [("chat", "abort"), ("completions", "abort")])
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_what_failed_before_a_byte_is_tried_on_the_other_replica(fleet, protocol, fault, stream):
+    fleet.earn_retries()
     with fleet.faulty("chat-0", **{fault: True}):
         began, hits = time.monotonic(), []
         for _ in range(40):
@@ -318,6 +328,7 @@ def test_what_failed_before_a_byte_is_tried_on_the_other_replica(fleet, protocol
 
 
 def test_an_abort_without_a_token_is_tried_again_also_behind_a_usage(fleet):
+    fleet.earn_retries()
     with fleet.faulty("chat-0", abort=True):
         for _ in range(8):
             with Wire(fleet.address) as wire:
@@ -484,7 +495,7 @@ def client(fleet):
 
 
 @pytest.fixture(scope="module")
-def anthropic_client(fleet):
+def claude(fleet):
     with anthropic.Anthropic(base_url=fleet.address, api_key=KEY, max_retries=0, timeout=20) as client:
         yield client
 
@@ -546,23 +557,23 @@ def test_openais_typed_errors(fleet, client):
     assert error.value.code == "upstream_lost"
 
 
-def test_the_anthropic_sdk(fleet, anthropic_client):
-    answer = anthropic_client.messages.create(model="chat/org/m", max_tokens=16, messages=USER)
+def test_the_anthropic_sdk(fleet, claude):
+    answer = claude.messages.create(model="chat/org/m", max_tokens=16, messages=USER)
     assert answer.content[0].text == WORDS and answer.usage.output_tokens == 16
-    with anthropic_client.messages.stream(model="chat/org/m", max_tokens=16, messages=USER) as stream:
+    with claude.messages.stream(model="chat/org/m", max_tokens=16, messages=USER) as stream:
         assert "".join(stream.text_stream) == WORDS
         assert stream.get_final_message().stop_reason in ("end_turn", "max_tokens")
-    assert anthropic_client.messages.count_tokens(model="chat/org/m", messages=USER).input_tokens > 0
-    assert [model.id for model in anthropic_client.models.list()] == ["chat/org/m", "embed/org/e"]
-    assert anthropic_client.models.retrieve("chat/org/m").display_name == "org/m"
+    assert claude.messages.count_tokens(model="chat/org/m", messages=USER).input_tokens > 0
+    assert [model.id for model in claude.models.list()] == ["chat/org/m", "embed/org/e"]
+    assert claude.models.retrieve("chat/org/m").display_name == "org/m"
     with pytest.raises(anthropic.AuthenticationError):
-        anthropic_client.with_options(api_key="wrong").messages.create(model="chat/org/m", max_tokens=1, messages=USER)
+        claude.with_options(api_key="wrong").messages.create(model="chat/org/m", max_tokens=1, messages=USER)
     with pytest.raises(anthropic.NotFoundError):
-        anthropic_client.messages.create(model="chat/nothing", max_tokens=1, messages=USER)
+        claude.messages.create(model="chat/nothing", max_tokens=1, messages=USER)
     with pytest.raises(anthropic.BadRequestError):
-        anthropic_client.post("/v1/messages", body={"model": 5}, cast_to=object)
+        claude.post("/v1/messages", body={"model": 5}, cast_to=object)
     with pytest.raises(anthropic.APIStatusError) as error:
         faults = {"x-stand-in-control": json.dumps({"cut_after_tokens": 3, "token_delay_ms": 5})}
-        with anthropic_client.messages.stream(model="chat/org/m", max_tokens=16, messages=USER, extra_headers=faults) as stream:
+        with claude.messages.stream(model="chat/org/m", max_tokens=16, messages=USER, extra_headers=faults) as stream:
             list(stream)
     assert "upstream_lost" in str(error.value.body)
