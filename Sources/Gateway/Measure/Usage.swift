@@ -34,17 +34,30 @@ struct Usage: Equatable {
         return end >= 8 && bytes.slice(end &- 8, end).equals("\"usage\":")
     }
 
+    /// Reads the object's members, key by key, until both numbers are known.
     private static func read(_ bytes: ByteView, _ last: Int) -> Usage? {
         let object = bytes.slice(last, min(bytes.count, last + 512))
         var usage = Usage()
-        usage.prompt = number("\"prompt_tokens\":", object) ?? number("\"input_tokens\":", object)
-        usage.completion = number("\"completion_tokens\":", object) ?? number("\"output_tokens\":", object)
+        var at = 0
+        while let start = object.firstIndex(of: 0x22, from: at), usage.prompt == nil || usage.completion == nil {
+            guard let end = object.firstIndex(of: 0x22, from: start + 1) else { break }
+            let key = object.slice(start + 1, end)
+            at = end + 1
+            switch key.count {
+            case 12 where key.equals("input_tokens"), 13 where key.equals("prompt_tokens"):
+                usage.prompt = usage.prompt ?? number(object, at)
+            case 13 where key.equals("output_tokens"), 17 where key.equals("completion_tokens"):
+                usage.completion = usage.completion ?? number(object, at)
+            default: break
+            }
+        }
         return usage.prompt == nil && usage.completion == nil ? nil : usage
     }
 
-    private static func number(_ key: StaticString, _ view: ByteView) -> Int? {
-        guard let found = view.firstIndex(of: key) else { return nil }
-        var start = found + key.utf8CodeUnitCount
+    /// The number behind a key's colon.
+    private static func number(_ view: ByteView, _ from: Int) -> Int? {
+        guard from < view.count, view[from] == 0x3a else { return nil }
+        var start = from + 1
         while start < view.count, view[start] == 0x20 { start += 1 }
         var end = start
         while end < view.count, view[end] &- 0x30 < 10 { end += 1 }
