@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 
@@ -46,6 +48,8 @@ int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength) {
     return memmem(haystack, length, needle, needleLength);
 }
+
+const void *stoker_memrchr(const void *bytes, int byte, size_t length) { return memrchr(bytes, byte, length); }
 
 int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from) {
     return posix_spawn_file_actions_addclosefrom_np(actions, from);
@@ -125,6 +129,16 @@ void stoker_random(void *bytes, size_t length) {
         at += got;
         length -= (size_t)got;
     }
+}
+
+int stoker_unlinked_file(const char *folder) {
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0) return fd;
+    char path[256];
+    if (snprintf(path, sizeof path, "%s/stoker-XXXXXX", folder) >= (int)sizeof path) return -1;
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0) unlink(path);
+    return fd;
 }
 
 int stoker_pidfd_getfd(int pidfd, int fd) { return (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0); }

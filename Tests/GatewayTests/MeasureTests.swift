@@ -153,7 +153,7 @@ import Testing
         let report = try Self.report(gateway) { ($0.counters["retries:refused"] ?? 0) > 0 }
         #expect(report.counters["retries:lost"] == nil)
         // One of 16 requests is measured closely.
-        #expect(report.histograms?.contains { $0.name == "gateway_overhead_seconds" } == true)
+        _ = try Self.report(gateway) { $0.histograms?.contains { $0.name == "gateway_overhead_seconds" } == true }
     }
 
     @Test func waitingShowsAsDepth() throws {

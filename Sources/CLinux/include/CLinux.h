@@ -39,6 +39,8 @@ typedef struct {
 int stoker_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 /// memmem(3): the first place of needle in haystack, or NULL.
 const void *stoker_memmem(const void *haystack, size_t length, const void *needle, size_t needleLength);
+/// memrchr(3): the last place of a byte, or NULL.
+const void *stoker_memrchr(const void *bytes, int byte, size_t length);
 /// posix_spawn_file_actions_addclosefrom_np (glibc 2.34): the child closes every descriptor from this one on.
 int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from);
 /// Installs a handler for each of the signals that writes its number, one byte, into a pipe; returns the pipe's reading
@@ -75,6 +77,8 @@ int stoker_free_port(void);
 int stoker_become_subreaper(void);
 /// Whether a file has this extended attribute with a value that begins with `first`.
 int stoker_attribute_begins(const char *path, const char *name, char first);
+/// A file without a name in this folder, for reading and writing; -1 and errno.
+int stoker_unlinked_file(const char *folder);
 /// pidfd_getfd(2): a copy, close-on-exec, of another process's descriptor; -1 and errno.
 int stoker_pidfd_getfd(int pidfd, int fd);
 /// Lets go of the pages of the program and its libraries that nobody has written to: those still needed come back from

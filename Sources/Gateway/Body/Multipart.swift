@@ -49,7 +49,8 @@ enum Multipart {
         return nil
     }
 
-    private static func isNamed(_ name: String, _ head: ByteView) -> Bool {
+    /// Whether a part's head names it so.
+    static func isNamed(_ name: String, _ head: ByteView) -> Bool {
         for line in head.string.split(whereSeparator: { $0.isNewline }) {
             let lowered = line.lowercased()
             guard lowered.hasPrefix("content-disposition:"), lowered.contains("form-data") else { continue }

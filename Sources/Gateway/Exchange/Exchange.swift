@@ -11,6 +11,8 @@ struct Exchange: Equatable {
         case passthrough
         /// Asks each instance in turn until one knows the id.
         case inquiry
+        /// Chosen by model, with a body that passes through: tried again only if nothing was sent.
+        case upload
     }
 
     /// Why an answer may be tried again.
@@ -105,7 +107,7 @@ struct Exchange: Equatable {
                 hasRetriedFresh = true
                 return .retryFresh
             }
-            if kind == .passthrough, hasSent { return .fail(.upstreamLost) }
+            if kind == .passthrough || kind == .upload, hasSent { return .fail(.upstreamLost) }
             return elsewhere(.lost)
         case .answer(let reason):
             if kind == .inquiry, reason == .notFound { return .retryElsewhere(reason, exempt: true) }

@@ -71,6 +71,8 @@ struct ClientConnection: Slotted {
     var closes = false
     /// What is passed through and to whom; an index into the loop's table of such requests, or -1.
     var passthrough: Int32 = -1
+    /// A body too large to be kept; an index into the loop's table of such, or -1.
+    var upload: Int32 = -1
     /// Whether the body is looked into as JSON: always where the model decides, in passthrough where it is JSON.
     var scansBody = false
     /// What the request's origin is allowed, by the loop's number for it; 0 where nothing is to be said.

@@ -17,6 +17,7 @@ extension EventLoop {
             }
             client.pointee.phase = .body
             client.pointee.requestLength = head.length + head.contentLength
+            if beginUpload(client) { return }
         }
         if takeBody(client) { return }
         if head.expectsContinue, !head.isVersion10, client.pointee.inbound.count == head.length {
@@ -27,6 +28,7 @@ extension EventLoop {
 
     /// Reads more of a body; false when there is no more now.
     func receiveBody(_ client: ClientPointer) -> Bool {
+        if let upload = upload(client) { return receiveUpload(client, upload) }
         guard client.pointee.isReadable, !client.pointee.isPaused else { return false }
         guard reserveBody(client) else { return false }
         let room: Int

@@ -39,6 +39,9 @@ extension EventLoop {
                 guard client.pointee.phase == .head, receiveHead(client) else { return }
             case .body: guard receiveBody(client) else { return }
             case .lingering: return drainLingering(client)
+            case .dispatch:
+                if let upload = upload(client) { sendUpload(client, upload) }
+                return
             default: return
             }
         }
@@ -161,7 +164,8 @@ extension EventLoop {
         releaseBody(client)
         if client.pointee.closes {
             // Unread bytes at close(2) would make it a reset, and the client might lose the response.
-            if client.pointee.isReadable || client.pointee.requestLength > client.pointee.inbound.count {
+            let isCut = upload(client).map { !$0.isWhole } ?? false
+            if client.pointee.isReadable || isCut || client.pointee.requestLength > client.pointee.inbound.count {
                 client.pointee.socket.finish()
                 client.pointee.phase = .lingering
                 pool.give(&client.pointee.inbound)
@@ -176,6 +180,7 @@ extension EventLoop {
         client.pointee.requestLength = 0
         if client.pointee.inbound.isEmpty { pool.give(&client.pointee.inbound) }
         releasePassthrough(client)
+        releaseUpload(client)
         client.pointee.forgetRequest()
         client.pointee.phase = .head
         wheel.set(client, now &+ Patience.idle)
@@ -219,6 +224,7 @@ extension EventLoop {
         releaseLease(client)
         releaseBody(client)
         releasePassthrough(client)
+        releaseUpload(client)
         client.pointee.socket.close(isClean: !client.pointee.isInFlight)
         wheel.remove(client)
         pool.give(&client.pointee.inbound)
@@ -256,6 +262,8 @@ extension EventLoop {
         case .dispatch:
             if let upstream = client.pointee.upstream, upstream.pointee.phase == .connecting {
                 perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: true)), .connectTimeout)
+            } else if upload(client)?.waitsForClient == true {
+                failExchange(client, .requestTimeout, .none)
             } else {
                 failExchange(client, .upstreamTimeout, .firstByteTimeout)
             }

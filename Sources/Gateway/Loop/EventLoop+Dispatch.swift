@@ -17,7 +17,7 @@ extension EventLoop {
         client.pointee.exchange.hasSent = false
         client.pointee.upstreamCloses = false
         client.pointee.hasBodyByte = false
-        if !fresh {
+        if !fresh, client.pointee.upload < 0 {
             while let upstream = idle.first(for: run.cell) {
                 idle.remove(upstream)
                 upstream.pointee.phase = .busy
@@ -108,7 +108,10 @@ extension EventLoop {
         out.append(ByteView("x-request-id: "))
         client.pointee.requestID.withBytes { out.append($0) }
         let replaced = client.pointee.modelEnd - client.pointee.modelStart
-        let length = client.pointee.bodyLength - replaced + (replaced > 0 ? model.count : 0)
+        var length = client.pointee.bodyLength - replaced + (replaced > 0 ? model.count : 0)
+        if let upload = upload(client) {
+            length = uploadLength(upload, replacement: replaced > 0 ? model.count : nil)
+        }
         if head.method == .post || length > 0 || head.contentLength >= 0 {
             out.append(ByteView("\r\ncontent-length: "))
             append(length, to: &out)
@@ -134,6 +137,7 @@ extension EventLoop {
     /// Writes what is left of the request.
     func sendRequest(_ client: ClientPointer) {
         guard let upstream = client.pointee.upstream else { return }
+        if let upload = upload(client) { return sendUpload(client, upload) }
         while true {
             let total =
                 client.pointee.upstreamHead.count + client.pointee.bodyLength

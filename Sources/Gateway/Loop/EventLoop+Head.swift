@@ -36,7 +36,7 @@ extension EventLoop {
             headerBase = client.pointee.inbound.view.base
             setActive(client, true)
             beginMeasuring(client)
-            if limits.accessLog != nil { noteHead(client) }
+            if logsAccess { noteHead(client) }
             begin(client)
         }
         return true

@@ -4,7 +4,7 @@ extension EventLoop {
     /// The most in flight that a request's run may have: what asks no engine for work is not limited.
     @inline(__always) func streamLimit(_ client: ClientPointer) -> Int {
         switch client.pointee.exchange.kind {
-        case .routed: return limits.streamsPerInstance
+        case .routed, .upload: return limits.streamsPerInstance
         case .passthrough: return client.pointee.head.method == .post ? limits.streamsPerInstance : 0
         case .inquiry: return 0
         }

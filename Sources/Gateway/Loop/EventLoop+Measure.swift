@@ -9,7 +9,7 @@ extension EventLoop {
         measures.pointee.series(provider, client.pointee.route)?.pointee.duration.record(
             now &- client.pointee.startedAt)
         if client.pointee.promptTokens | client.pointee.completionTokens != 0 { countTokens(client) }
-        if limits.accessLog != nil { logAccess(client, status: status) }
+        if logsAccess { logAccess(client, status: status) }
     }
 
     private func countTokens(_ client: ClientPointer) {

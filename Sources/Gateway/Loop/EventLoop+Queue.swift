@@ -36,7 +36,7 @@ extension EventLoop {
     private func findWaiting(_ client: ClientPointer) -> Bool {
         client.pointee.queuedTarget = -1
         client.pointee.queuedRun = -1
-        guard client.pointee.exchange.kind == .routed else {
+        guard client.pointee.exchange.kind != .passthrough else {
             guard let run = passthroughRuns(client).first else { return false }
             client.pointee.providerNumber = table.providerNumbers[Int(table.runs[run].provider)]
             return true
@@ -172,7 +172,7 @@ extension EventLoop {
     /// Sends a request that waited, if a place is to be had.
     private func serve(_ client: ClientPointer) {
         let choice: Chooser.Choice
-        if client.pointee.exchange.kind == .routed {
+        if client.pointee.exchange.kind != .passthrough {
             guard client.pointee.queuedTarget >= 0 else { return }
             choice = choose(client, target: Int(client.pointee.queuedTarget))
         } else {
@@ -181,7 +181,7 @@ extension EventLoop {
         guard let place = take(client, choice) else { return }
         leaveQueue(client)
         // The body's places are the scanner's again: another request may have been looked at since.
-        if client.pointee.exchange.kind == .routed { _ = target(client) }
+        if client.pointee.exchange.kind != .passthrough { _ = target(client) }
         occupy(client, place)
         connect(client, place.run, fresh: false)
     }
@@ -210,7 +210,7 @@ extension EventLoop {
             guard client.pointee.generation == handle.generation, client.pointee.phase == .queued else { continue }
             leaveQueue(client)
             client.pointee.phase = .body
-            if client.pointee.exchange.kind == .routed { select(client) } else { selectPassthrough(client) }
+            if client.pointee.exchange.kind != .passthrough { select(client) } else { selectPassthrough(client) }
         }
     }
 }

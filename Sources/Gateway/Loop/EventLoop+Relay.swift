@@ -9,7 +9,7 @@ extension EventLoop {
         if client.pointee.status < 500 { noteVerdict(client, .succeeded) }
         client.pointee.phase = .relaying
         releaseBody(client)
-        client.pointee.loggedBody = client.pointee.bodyLength
+        if client.pointee.upload < 0 { client.pointee.loggedBody = client.pointee.bodyLength }
         // The request is not needed any more; what came behind it stays.
         client.pointee.inbound.drop(min(client.pointee.requestLength, client.pointee.inbound.count))
         client.pointee.requestLength = 0
@@ -93,7 +93,8 @@ extension EventLoop {
         if owesLineEnd { guard send(client, ByteView("\r\n")) else { return } }
         if client.pointee.bodyEnd == .chunked, client.pointee.framing.isBad { return upstreamLost(client) }
         if isOver(client) {
-            if client.pointee.chunkMeasure == nil || !Usage.mayEnd(view) { noteUsage(client, view) }
+            let isKnown = client.pointee.promptTokens | client.pointee.completionTokens != 0
+            if !isKnown, client.pointee.chunkMeasure == nil || !Usage.mayEnd(view) { noteUsage(client, view) }
             responseDone(client)
         }
     }

@@ -89,12 +89,14 @@ extension EventLoop {
         client.pointee.framing = ChunkFraming()
         client.pointee.hasBodyByte = false
         noteByte(client)
+        // What is left of an upload will not be read: nothing behind it can be a request.
+        if client.pointee.phase == .dispatch, client.pointee.upload >= 0 { client.pointee.closes = true }
         if head.status == 401 || head.status == 403 { return failExchange(client, .upstreamAuth, .rejectedKey) }
         writeClientHead(client, head, view)
         client.pointee.phase = .held
         if head.bodyEnd == .none { return judgeWithoutBody(client) }
         switch client.pointee.exchange.kind {
-        case .passthrough: commit(client)
+        case .passthrough, .upload: commit(client)
         case .inquiry:
             if head.status == 404 {
                 perform(client, client.pointee.exchange.handle(.answer(.notFound)), .none)

@@ -141,7 +141,7 @@ extension EventLoop {
         switch client.pointee.exchange.kind {
         case .inquiry: return nextAsked(client)
         case .passthrough: return choosePassthrough(client)
-        case .routed:
+        case .routed, .upload:
             guard case .found(let index) = target(client) else { return .none }
             return choose(client, target: index)
         }

@@ -60,6 +60,8 @@ final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) var headerBase = UnsafePointer<UInt8>(bitPattern: 1)!
     @exclusivity(unchecked) var passthroughs: [PassthroughPath?] = []
     @exclusivity(unchecked) var freePassthroughs: [Int32] = []
+    @exclusivity(unchecked) var uploads: [Upload?] = []
+    @exclusivity(unchecked) var freeUploads: [Int32] = []
     @exclusivity(unchecked) var isAccepting = false
     @exclusivity(unchecked) var acceptAgainAt: UInt64 = 0
     @exclusivity(unchecked) var connectionLimit: Int
@@ -75,6 +77,7 @@ final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) var grants: [CrossOrigin.Grant] = []
     // Lines of the access log that this turn has made.
     @exclusivity(unchecked) var accessLines: [UInt8] = []
+    @exclusivity(unchecked) var logsAccess = false
     @exclusivity(unchecked) var requestNumber: UInt64 = 0
     @exclusivity(unchecked) var turnNumber: UInt64 = 0
     @exclusivity(unchecked) private var isStopping = false
@@ -165,6 +168,7 @@ final class EventLoop: @unchecked Sendable {
         if queueFirst != nil { forgetWaiting() }
         self.table = table
         limits = table.snapshot.settings
+        logsAccess = limits.accessLog != nil
         connectionLimit = connectionShare(limits.connections)
         if queueFirst != nil { waitAnew() }
         var upstream = idle.first

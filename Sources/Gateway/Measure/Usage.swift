@@ -1,3 +1,5 @@
+import CLinux
+
 /// The `usage` of an answer, read in passing: OpenAI's names and Anthropic's.
 struct Usage: Equatable {
     /// The most bytes looked through, from the end.
@@ -8,30 +10,54 @@ struct Usage: Equatable {
     /// Tokens of the answer.
     var completion: Int?
 
-    /// The last `usage` object in some bytes, by its own members; nil without one. A quote within a JSON string has a
-    /// backslash before it, so no text of a model is taken for it.
+    /// The last `usage` object in some bytes, by its own members; nil without one. It is looked for from the end,
+    /// brace by brace, where servers put it. A quote within a JSON string has a backslash before it, so no text of a
+    /// model is taken for it.
     static func find(_ view: ByteView) -> Usage? {
         let bytes = view.count > reach ? view.dropping(view.count - reach) : view
-        let key: StaticString = "\"usage\":"
-        var last: Int?
-        var from = 0
-        while let found = bytes.firstIndex(of: key, from: from) {
-            from = found + key.utf8CodeUnitCount
-            var at = from
-            while at < bytes.count, bytes[at] == 0x20 { at += 1 }
-            if at < bytes.count, bytes[at] == 0x7b { last = at }
+        var last = bytes.count
+        for _ in 0..<braces {
+            guard let found = stoker_memrchr(bytes.base, 0x7b, last) else { return nil }
+            last = UnsafeRawPointer(found) - UnsafeRawPointer(bytes.base)
+            if follows(bytes, last) { return read(bytes, last) }
         }
-        guard let last else { return nil }
+        return nil
+    }
+
+    /// The most objects that may begin behind it.
+    private static let braces = 32
+
+    /// Whether the object at a place is the value of `usage`.
+    @inline(__always) private static func follows(_ bytes: ByteView, _ at: Int) -> Bool {
+        var end = at
+        while end > 0, bytes[end &- 1] == 0x20 { end &-= 1 }
+        return end >= 8 && bytes.slice(end &- 8, end).equals("\"usage\":")
+    }
+
+    /// Reads the object's members, key by key, until both numbers are known.
+    private static func read(_ bytes: ByteView, _ last: Int) -> Usage? {
         let object = bytes.slice(last, min(bytes.count, last + 512))
         var usage = Usage()
-        usage.prompt = number("\"prompt_tokens\":", object) ?? number("\"input_tokens\":", object)
-        usage.completion = number("\"completion_tokens\":", object) ?? number("\"output_tokens\":", object)
+        var at = 0
+        while let start = object.firstIndex(of: 0x22, from: at), usage.prompt == nil || usage.completion == nil {
+            guard let end = object.firstIndex(of: 0x22, from: start + 1) else { break }
+            let key = object.slice(start + 1, end)
+            at = end + 1
+            switch key.count {
+            case 12 where key.equals("input_tokens"), 13 where key.equals("prompt_tokens"):
+                usage.prompt = usage.prompt ?? number(object, at)
+            case 13 where key.equals("output_tokens"), 17 where key.equals("completion_tokens"):
+                usage.completion = usage.completion ?? number(object, at)
+            default: break
+            }
+        }
         return usage.prompt == nil && usage.completion == nil ? nil : usage
     }
 
-    private static func number(_ key: StaticString, _ view: ByteView) -> Int? {
-        guard let found = view.firstIndex(of: key) else { return nil }
-        var start = found + key.utf8CodeUnitCount
+    /// The number behind a key's colon.
+    private static func number(_ view: ByteView, _ from: Int) -> Int? {
+        guard from < view.count, view[from] == 0x3a else { return nil }
+        var start = from + 1
         while start < view.count, view[start] == 0x20 { start += 1 }
         var end = start
         while end < view.count, view[end] &- 0x30 < 10 { end += 1 }

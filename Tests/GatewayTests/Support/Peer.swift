@@ -113,6 +113,9 @@ final class Peer: @unchecked Sendable {
         return read(count: 5).map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// A sum over the next bytes; nil when the connection ends before.
+    func digest(_ count: Int) -> UInt64? { read(count: count)?.reduce(0) { $0 &* 31 &+ UInt64($1) } }
+
     /// Everything until the other side ends.
     func readAll() -> String {
         while fill() {}

@@ -126,13 +126,15 @@ final class RunningGateway: @unchecked Sendable {
     private let condition = NSCondition()
     private var status: Int32?
 
-    init(_ snapshot: RegistrySnapshot?, loops: Int = 1) {
+    init(_ snapshot: RegistrySnapshot?, loops: Int = 1, listener: GatewayOptions.Listener? = nil) {
         signal(SIGPIPE, SIG_IGN)
         registry = RegistryStub(snapshot)
-        (descriptor, port) = listenOnLoopback(isBlocking: false)
+        let bound = listener.map { ($0.descriptor, UInt16(0)) } ?? listenOnLoopback(isBlocking: false)
+        (descriptor, port) = bound
         stopper = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
         let options = GatewayOptions(
-            registryPath: registry.path, listeners: [.init(descriptor: descriptor, name: "127.0.0.1:\(port)")],
+            registryPath: registry.path,
+            listeners: [listener ?? .init(descriptor: descriptor, name: "127.0.0.1:\(port)")],
             loops: loops, build: "test")
         Thread.detachNewThread { [self, stopper] in
             let status = GatewayControl(options, stop: stopper).run()
