@@ -495,7 +495,7 @@ def client(fleet):
 
 
 @pytest.fixture(scope="module")
-def claude(fleet):
+def anthropic_client(fleet):
     with anthropic.Anthropic(base_url=fleet.address, api_key=KEY, max_retries=0, timeout=20) as client:
         yield client
 
@@ -557,23 +557,23 @@ def test_openais_typed_errors(fleet, client):
     assert error.value.code == "upstream_lost"
 
 
-def test_the_anthropic_sdk(fleet, claude):
-    answer = claude.messages.create(model="chat/org/m", max_tokens=16, messages=USER)
+def test_the_anthropic_sdk(fleet, anthropic_client):
+    answer = anthropic_client.messages.create(model="chat/org/m", max_tokens=16, messages=USER)
     assert answer.content[0].text == WORDS and answer.usage.output_tokens == 16
-    with claude.messages.stream(model="chat/org/m", max_tokens=16, messages=USER) as stream:
+    with anthropic_client.messages.stream(model="chat/org/m", max_tokens=16, messages=USER) as stream:
         assert "".join(stream.text_stream) == WORDS
         assert stream.get_final_message().stop_reason in ("end_turn", "max_tokens")
-    assert claude.messages.count_tokens(model="chat/org/m", messages=USER).input_tokens > 0
-    assert [model.id for model in claude.models.list()] == ["chat/org/m", "embed/org/e"]
-    assert claude.models.retrieve("chat/org/m").display_name == "org/m"
+    assert anthropic_client.messages.count_tokens(model="chat/org/m", messages=USER).input_tokens > 0
+    assert [model.id for model in anthropic_client.models.list()] == ["chat/org/m", "embed/org/e"]
+    assert anthropic_client.models.retrieve("chat/org/m").display_name == "org/m"
     with pytest.raises(anthropic.AuthenticationError):
-        claude.with_options(api_key="wrong").messages.create(model="chat/org/m", max_tokens=1, messages=USER)
+        anthropic_client.with_options(api_key="wrong").messages.create(model="chat/org/m", max_tokens=1, messages=USER)
     with pytest.raises(anthropic.NotFoundError):
-        claude.messages.create(model="chat/nothing", max_tokens=1, messages=USER)
+        anthropic_client.messages.create(model="chat/nothing", max_tokens=1, messages=USER)
     with pytest.raises(anthropic.BadRequestError):
-        claude.post("/v1/messages", body={"model": 5}, cast_to=object)
+        anthropic_client.post("/v1/messages", body={"model": 5}, cast_to=object)
     with pytest.raises(anthropic.APIStatusError) as error:
         faults = {"x-stand-in-control": json.dumps({"cut_after_tokens": 3, "token_delay_ms": 5})}
-        with claude.messages.stream(model="chat/org/m", max_tokens=16, messages=USER, extra_headers=faults) as stream:
+        with anthropic_client.messages.stream(model="chat/org/m", max_tokens=16, messages=USER, extra_headers=faults) as stream:
             list(stream)
     assert "upstream_lost" in str(error.value.body)
