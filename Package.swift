@@ -72,6 +72,6 @@ let package = Package(
         .testTarget(name: "SupervisorTests", dependencies: ["Supervisor"], swiftSettings: strict),
         // Counts allocations, for a test.
         .target(name: "CAllocations", path: "Tests/Fixtures/Allocations"),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "CAllocations"], swiftSettings: strict),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "CAllocations", "COpenSSL"], swiftSettings: strict),
     ]
 )
