@@ -153,12 +153,12 @@ def running(stoker, name="chat-0"):
 def test_clients_that_leave_abort_their_requests_in_the_engine(stoker):
     body = {"model": CHAT, "messages": MESSAGES, "max_tokens": 900, "ignore_eos": True, "stream": True}
     with contextlib.ExitStack() as stack:
-        for _ in range(20):
+        for _ in range(8):
             stack.enter_context(
                 httpx.stream("POST", stoker.gateway + "/v1/chat/completions", json=body, headers=stoker.headers, timeout=60)
             )
-        eventually(lambda: running(stoker) >= 10, 30, "running requests")
-    eventually(lambda: running(stoker) == 0, 10, "an idle engine")
+        eventually(lambda: running(stoker) >= 2, 60, "running requests")
+    eventually(lambda: running(stoker) == 0, 20, "an idle engine")
     assert stoker.instance("chat-0")["state"] == "ready"
 
 
