@@ -72,6 +72,7 @@ let package = Package(
         .testTarget(name: "SupervisorTests", dependencies: ["Supervisor"], swiftSettings: strict),
         // Counts allocations, for a test.
         .target(name: "CAllocations", path: "Tests/Fixtures/Allocations"),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "CAllocations", "COpenSSL"], swiftSettings: strict),
+        .testTarget(
+            name: "GatewayTests", dependencies: ["Gateway", "CAllocations", "COpenSSL"], swiftSettings: strict),
     ]
 )

@@ -317,5 +317,5 @@ def test_kill_of_the_supervisor_keeps_attached_servers_published(venv):
 
             eventually(back, 20, "a verdict of the new supervisor")
             back()
-            assert set(seen) == {(200, 200)} and len(seen) > 5, seen
+            assert set(seen) == {(200, 200)} and len(seen) >= 2, seen
             assert stoker.stop() == 0
