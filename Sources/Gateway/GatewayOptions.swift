@@ -22,6 +22,8 @@ public struct GatewayOptions: Sendable {
     public var loops: Int
     /// The build, as `stoker version` prints it.
     public var build: String
+    /// Time limits that are not configured: shorter ones are for tests.
+    var patience = Patience()
 
     /// Options.
     public init(registryPath: String, listeners: [Listener], loops: Int, build: String) {

@@ -197,6 +197,8 @@ def test_the_model_list_for_anthropics_clients(fleet):
     assert one["type"] == "model" and one["id"] == f"box/{LLAMA}"
     missing = fleet.stoker.get("/v1/models/none", headers=headers)
     assert missing.status_code == 404 and missing.json()["type"] == "error"
+    refused = fleet.stoker.get("/v1/models", headers={**headers, "Authorization": "Bearer no"})
+    assert refused.status_code == 401 and refused.json()["error"]["type"] == "authentication_error"
 
 
 @pytest.mark.parametrize(
@@ -413,6 +415,25 @@ def test_multipart_is_routed_by_its_field(fleet):
     assert answer.status_code == 400 and "model" in answer.json()["error"]["message"]
 
 
+def test_multipart_in_chunks_passes_without_being_kept(fleet):
+    """As clients send it that do not know the length beforehand."""
+    audio = bytes(range(256)) * 4000
+
+    def part(name, value):
+        return b'--XX\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name, value)
+
+    for pieces in ([part(b"model", b"chat/org/m"), part(b"file", audio)], [part(b"file", audio), part(b"model", b"chat/org/m")]):
+        request_id = next(ids)
+        answer = httpx.post(
+            fleet.address + "/v1/audio/transcriptions", content=iter([*pieces, b"--XX--\r\n"]), timeout=20,
+            headers={**fleet.stoker.headers, "x-request-id": request_id, "content-type": "multipart/form-data; boundary=XX"},
+        )
+        assert answer.status_code == 200, answer.text
+        (request,) = fleet.received(request_id)
+        whole = b"".join(pieces).replace(b"chat/org/m", b"org/m") + b"--XX--\r\n"
+        assert request["body_bytes"] == len(whole) and request["body"] == whole[:1 << 20]
+
+
 # -- Headers
 
 
@@ -533,6 +554,7 @@ def test_the_servers_own_errors_pass_unchanged_but_for_its_key(fleet):
         for path in ("/v1/completions", "/p/chat/completions"):
             answer = ask(fleet.address, post(path, completion("org/m"), field))
             assert (answer.status, answer.code) == (502, "upstream_auth") and "api_key" in answer.json()["error"]["message"]
+            assert answer.field("x-stoker-instance") in ("chat-0", "chat-1"), "an error about an instance names it"
 
 
 # -- Passthrough
@@ -612,7 +634,11 @@ def test_a_models_name_narrows_a_passthrough_and_stays(fleet):
         ("GET", "/p/chat", 404, "unknown_route", ""),
         ("GET", "/p/chat/", 404, "unknown_route", ""),
         ("GET", "/p/", 404, "unknown_route", ""),
-        ("GET", "/p//health", 404, "unknown_route", ""),
+        ("GET", "/p//health", 400, "invalid_path", ""),
+        ("GET", "/p/../health", 400, "invalid_path", ""),
+        ("GET", "/p/./chat/health", 400, "invalid_path", ""),
+        ("GET", "/p/%63hat/health", 400, "invalid_path", ""),
+        ("GET", "/p/ch\\at/health", 400, "invalid_path", ""),
         ("GET", "/p/chat/./health", 400, "invalid_path", ""),
         ("GET", "/p/chat/../health", 400, "invalid_path", ""),
         ("GET", "/p/chat/health/..", 400, "invalid_path", ""),
@@ -687,12 +713,18 @@ def test_responses_are_found_at_their_maker(fleet):
     for path in ("/v1/responses/..", "/v1/responses/%2e%2e", "/v1/responses/a%2Fb"):
         answer = ask(fleet.address, head("GET", path))
         assert answer.status in (400, 404) and answer.code in ("invalid_path", "unknown_route"), path
-    # A gateway that remembers nothing asks each in turn.
+    # A gateway that remembers nothing asks each in turn, for follow-ups too.
     pid = fleet.stoker.status()["gateway"]["pid"]
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: fleet.stoker.status()["gateway"]["pid"] not in (0, None, pid), 10, "another gateway")
     eventually(lambda: fleet.stoker.models() == PUBLISHED, 10, "the models again")
     look()
+    for instance, name in made.items():
+        for _ in range(3):
+            answer = fleet.stoker.post("/v1/responses", {"model": "chat/org/m", "input": "Hi", "previous_response_id": name})
+            assert answer.status_code == 200 and answer.headers["x-stoker-instance"] == instance
+    unknown = fleet.stoker.post("/v1/responses", {"model": "chat/org/m", "input": "Hi", "previous_response_id": "resp_unknown"})
+    assert unknown.status_code == 404 and unknown.json()["error"]["code"] == "response_not_found"
 
 
 # -- Errors and edges

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import time
 
@@ -18,6 +19,12 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 CHAT = "chat/tiny/llama"
 MESSAGES = [{"role": "user", "content": "Hello"}]
+# Without them a random model would fill the room between two tokens of JSON with spaces, and tools would be refused.
+CHAT_ARGS = ["--structured-outputs-config", json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}),
+             "--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+CHAT_ENV = {**harness.REAL_ENV, "VLLM_ENABLE_RESPONSES_API_STORE": "1"}
+SCHEMA = {"type": "object", "properties": {"on": {"type": "boolean"}, "mode": {"enum": ["a", "b"]}},
+          "required": ["on", "mode"], "additionalProperties": False}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,7 @@ def attached_server():
 def stoker(attached_server):
     url, _ = attached_server
     providers = [
-        harness.real_provider("chat"),
+        harness.real_provider("chat", extra=CHAT_ARGS, env=json.dumps(CHAT_ENV)),
         harness.real_provider("embed", "tiny-embedding", "tiny/embedding", ["--runner", "pooling"]),
         f"  box:\n    base_url: {url}/v1\n    api_key: token-abc123\n",
     ]
@@ -96,12 +103,85 @@ def test_completions_plain_and_streaming(client):
 def test_n_logprobs_and_response_format(client):
     answer = client.chat.completions.create(model=CHAT, messages=MESSAGES, max_tokens=4, n=2, logprobs=True)
     assert len(answer.choices) == 2 and answer.choices[0].logprobs.content
-    schema = {"name": "x", "schema": {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"],
-                                      "additionalProperties": False}}
-    answer = client.chat.completions.create(
-        model=CHAT, messages=MESSAGES, max_tokens=64, response_format={"type": "json_schema", "json_schema": schema}
-    )
-    assert answer.choices[0].message.content.lstrip().startswith("{")
+    asked = {"model": CHAT, "messages": MESSAGES, "max_tokens": 64,
+             "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}}
+    answer = client.chat.completions.create(**asked)
+    assert set(json.loads(answer.choices[0].message.content)) == {"on", "mode"}
+    chunks = list(client.chat.completions.create(**asked, n=3, stream=True))
+    texts = ["".join(c.choices[0].delta.content or "" for c in chunks if c.choices and c.choices[0].index == n) for n in range(3)]
+    assert all(set(json.loads(text)) == {"on", "mode"} for text in texts), texts
+
+
+def test_tools(client):
+    tool = {"type": "function", "function": {"name": "turn", "parameters": SCHEMA}}
+    for choice in ({"type": "function", "function": {"name": "turn"}}, "required"):
+        asked = {"model": CHAT, "messages": MESSAGES, "max_tokens": 128, "tools": [tool], "tool_choice": choice, "temperature": 0}
+        call = client.chat.completions.create(**asked).choices[0].message.tool_calls[0].function
+        assert call.name == "turn" and set(json.loads(call.arguments)) == {"on", "mode"}
+        pieces = [c.choices[0].delta.tool_calls[0].function for c in client.chat.completions.create(**asked, stream=True)
+                  if c.choices and c.choices[0].delta.tool_calls]
+        assert [piece.name for piece in pieces if piece.name] == ["turn"]
+        assert json.loads("".join(piece.arguments or "" for piece in pieces)) == json.loads(call.arguments)
+
+
+def direct(stoker, path, body):
+    """The same request at the engine itself, past the gateway."""
+    transport = httpx.HTTPTransport(uds=stoker.instance("chat-0")["endpoint"].removeprefix("unix:"))
+    with httpx.Client(transport=transport, timeout=120) as engine:
+        return engine.post(f"http://localhost{path}", json={**body, "model": "tiny/llama"})
+
+
+def without_names(text):
+    """What two answers to one question share: all but their ids and times."""
+    return re.sub(r'"(cmpl|chatcmpl)-[^"]*"|"created":\d+', "-", text)
+
+
+def test_answers_are_the_engines_own(stoker):
+    asked = {"prompt": "The", "max_tokens": 16, "temperature": 0, "prompt_logprobs": 2, "logprobs": 2}
+    through = stoker.post("/v1/completions", {**asked, "model": CHAT})
+    assert len(through.json()["choices"][0]["prompt_logprobs"]) == through.json()["usage"]["prompt_tokens"]
+    assert without_names(through.text) == without_names(direct(stoker, "/v1/completions", asked).text)
+    for body in ({"prompt": "x", "max_tokens": -1}, {"prompt": "x", "logprobs": "many"}, {"max_tokens": 1}):
+        refused = stoker.post("/v1/completions", {**body, "model": CHAT})
+        own = direct(stoker, "/v1/completions", body)
+        assert (refused.status_code, refused.text) == (own.status_code, own.text) and refused.status_code == 400
+
+
+def test_a_long_stream_is_the_engines_own(stoker):
+    asked = {"prompt": "The", "max_tokens": 900, "temperature": 0, "ignore_eos": True, "stream": True,
+             "stream_options": {"include_usage": True}}
+
+    def read(answer):
+        found = [json.loads(data) for data in re.findall(r"^data: (\{.*)$", answer.text, re.M)]
+        assert answer.text.endswith("data: [DONE]\n\n")
+        choices = [choice for event in found for choice in event["choices"]]
+        return "".join(c["text"] for c in choices), choices[-1]["finish_reason"], found[-1]["usage"]["completion_tokens"]
+
+    through = read(stoker.post("/v1/completions", {**asked, "model": CHAT}))
+    assert through[1:] == ("length", 900)
+    assert through == read(direct(stoker, "/v1/completions", asked))
+
+
+def tokens(stoker):
+    """What the gateway has counted of the model's tokens."""
+    found = re.findall(r'^stoker_tokens_total\{provider="chat",model="tiny/llama",kind="(\w+)"\} (\d+)', stoker.admin(path="/metrics").text, re.M)
+    return {kind: int(count) for kind, count in found}
+
+
+def test_tokens_are_counted_from_every_kind_of_answer(stoker):
+    settled = eventually(lambda: (a := tokens(stoker)) and not time.sleep(1.2) and tokens(stoker) == a and a, 20, "a count at rest")
+    used = []
+    for extra in ({}, {"prompt_logprobs": 5}, {"stream": True, "stream_options": {"include_usage": True}}):
+        text = stoker.post("/v1/chat/completions", {"model": CHAT, "messages": MESSAGES, "max_tokens": 6, **extra}).text
+        used.append(re.search(r'"usage":\{"prompt_tokens":(\d+),"total_tokens":\d+,"completion_tokens":(\d+)', text).groups())
+    for stream in (False, True):
+        text = stoker.post("/v1/responses", {"model": CHAT, "input": "Hello", "max_output_tokens": 6, "stream": stream}).text
+        used.append((re.findall(r'"input_tokens":(\d+)', text)[-1], re.findall(r'"output_tokens":(\d+)', text)[-1]))
+        text = stoker.post("/v1/messages", {"model": CHAT, "messages": MESSAGES, "max_tokens": 6, "stream": stream}).text
+        used.append((re.findall(r'"input_tokens":(\d+)', text)[-1], re.findall(r'"output_tokens":(\d+)', text)[-1]))
+    expected = {"prompt": settled["prompt"] + sum(int(p) for p, _ in used),
+                "completion": settled["completion"] + sum(int(c) for _, c in used)}
+    eventually(lambda: tokens(stoker) == expected, 10, f"{expected} (used: {used})")
 
 
 def test_embeddings_on_a_pooling_model(client):
@@ -116,6 +196,17 @@ def test_responses_plain_and_streaming(client):
         model=CHAT, input="Hello", max_output_tokens=8, stream=True)]
     assert kinds[0] == "response.created"
     assert kinds[-1] in ("response.completed", "response.incomplete")
+    assert client.responses.retrieve(answer.id).id == answer.id
+    following = client.responses.create(model=CHAT, input="And?", max_output_tokens=8, previous_response_id=answer.id)
+    assert following.previous_response_id == answer.id
+    working = client.responses.create(model=CHAT, input="Hello", max_output_tokens=900, background=True)
+    assert client.responses.cancel(working.id).status == "cancelled"
+    # Each server is asked, the one that serves no text among them.
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.responses.retrieve("resp_unknown")
+    assert unknown.value.code == "response_not_found" and "VLLM_ENABLE_RESPONSES_API_STORE" in unknown.value.message
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model=CHAT, input="And?", previous_response_id="resp_unknown")
 
 
 def test_messages_with_the_anthropic_sdk(stoker):
@@ -151,20 +242,23 @@ def test_tokenize_by_passthrough(stoker):
     assert stoker.post("/p/box/detokenize", {"model": "tiny/llama", "tokens": direct.json()["tokens"]}).status_code == 200
 
 
-def running(stoker, name="chat-0"):
-    text = stoker.get(f"/p/{name}/metrics").text
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("vllm:num_requests_running{"))
+def gauge(stoker, name):
+    text = stoker.get("/p/chat-0/metrics").text
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"vllm:num_requests_{name}{{"))
 
 
-def test_clients_that_leave_abort_their_requests_in_the_engine(stoker):
-    body = {"model": CHAT, "messages": MESSAGES, "max_tokens": 900, "ignore_eos": True, "stream": True}
+def test_two_hundred_clients_that_leave_abort_their_requests_in_the_engine(stoker):
+    body = json.dumps({"model": CHAT, "messages": MESSAGES, "max_tokens": 900, "ignore_eos": True, "stream": True}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nx-api-key: {stoker.key}\r\nContent-Type: application/json\r\n"
     with contextlib.ExitStack() as stack:
-        for _ in range(8):
-            stack.enter_context(
-                httpx.stream("POST", stoker.gateway + "/v1/chat/completions", json=body, headers=stoker.headers, timeout=60)
-            )
-        eventually(lambda: running(stoker) >= 2, 60, "running requests")
-    eventually(lambda: running(stoker) == 0, 20, "an idle engine")
+        for _ in range(200):
+            wire = stack.enter_context(harness.Wire(stoker.gateway))
+            wire.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        eventually(lambda: gauge(stoker, "running") >= 2, 60, "running requests")
+        time.sleep(0.5)
+        assert gauge(stoker, "running") + gauge(stoker, "waiting") > 2, "nothing is over by itself yet"
+    eventually(lambda: gauge(stoker, "running") + gauge(stoker, "waiting") == 0, 30, "an idle engine")
+    eventually(lambda: stoker.instance("chat-0")["inflight"] == 0, 10, "nothing in flight")
     assert stoker.instance("chat-0")["state"] == "ready"
 
 

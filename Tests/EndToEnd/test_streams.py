@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import struct
@@ -71,10 +72,11 @@ def launch(venv, stack, **keys):
     providers = [
         venv.provider("chat", replicas=2, env=json.dumps(env), restart=restart),
         venv.provider("embed", "org/e", env=json.dumps(env), args=json.dumps(["--runner", "pooling"])),
+        venv.provider("ears", "org/a", env=json.dumps({**env, "STANDIN_TASK": "transcription"})),
     ]
     config = harness.config(providers, health="{ interval: 500ms, canary: off }", **keys)
     stoker = stack.enter_context(Stoker(config, key=KEY))
-    for name in ("chat-0", "chat-1", "embed-0"):
+    for name in ("chat-0", "chat-1", "embed-0", "ears-0"):
         stoker.wait_state(name, "ready")
     return stoker
 
@@ -358,6 +360,82 @@ def test_an_error_in_mid_stream_passes_unchanged(fleet, protocol):
         assert wire.send(request(protocol)).answer().status == 200, "the connection lives"
 
 
+def test_a_request_at_two_deaths_is_suspect(fleet):
+    """Both engines say that they are dead: the second's words pass, and the log names the request."""
+    faults = {"respond": {"/v1/completions": {"status": 500, "body": '{"error":{"message":"EngineCore encountered an issue."}}'}}}
+    for request_id, only in (("e2e.suspect", False), ("e2e.no-suspect", True)):
+        with Wire(fleet.address) as wire:
+            model = "chat-0/org/m" if only else "chat/org/m"
+            answer = wire.send(request("completions", f"x-request-id: {request_id}", stream=False, model=model, faults=faults)).answer()
+            assert answer.status == 500 and b"EngineCore" in answer.body
+    line = eventually(lambda: [l for l in fleet.stoker.log_text().splitlines() if "suspect" in l], 10, "a line in the log")
+    assert len(line) == 1 and "e2e.suspect" in line[0]
+
+
+# -- What is measured
+
+LABELS = {
+    "requests_total": {"provider", "route", "status"}, "inflight_requests": {"instance"},
+    "request_duration_seconds": {"provider", "route"}, "time_to_first_byte_seconds": {"provider", "route"},
+    "inter_chunk_seconds": {"provider"}, "gateway_overhead_seconds": set(), "retries_total": {"reason"},
+    "client_aborts_total": {"provider"}, "upstream_lost_total": {"instance"}, "event_loop_lag_seconds": set(),
+    "tokens_total": {"provider", "model", "kind"}, "queue_depth": {"provider"}, "breaker_open": {"instance"},
+    "gateway_restarts_total": set(),
+}
+VALUES = {
+    "provider": {"-", "chat", "embed", "ears"}, "instance": {"chat-0", "chat-1", "embed-0", "ears-0"},
+    "model": {"-", "org/m", "org/e", "org/a"}, "kind": {"prompt", "completion"},
+    "reason": {"refused", "timed_out", "lost", "busy", "engine_dead", "unpublished", "aborted", "first_event_error", "not_found", "stale"},
+}
+
+
+def test_every_metric_has_its_labels_and_no_others(fleet):
+    fleet.earn_retries()
+    with fleet.faulty("chat-0", busy=True):
+        for _ in range(12):
+            with Wire(fleet.address) as wire:
+                wire.send(request("completions", stream=False)).answer()
+    with Wire(fleet.address) as wire:
+        wire.send(request("chat", stream_options={"include_usage": True})).answer()
+    with Wire(fleet.address) as wire:
+        wire.send(request("chat", faults={"cut_after_tokens": 2, "token_delay_ms": 5})).answer()
+    with Wire(fleet.address) as wire:
+        wire.send(request("chat", faults={"first_token_delay_ms": 20000}))
+        eventually(lambda: not fleet.idle(), 5, "the request at work")
+
+    def samples():
+        found = {}
+        for line in fleet.stoker.admin(path="/metrics").text.splitlines():
+            if not line.startswith("#"):
+                name, _, rest = line.rpartition(" ")[0].partition("{")
+                labels = dict(re.findall(r'(\w+)="((?:[^"\\\\]|\\\\.)*)"', rest))
+                found.setdefault(name.removeprefix("stoker_"), []).append((labels, float(line.rpartition(" ")[2])))
+        return found
+
+    def complete():
+        found = samples()
+        names = {re.sub("_(bucket|sum|count)$", "", name) for name in found}
+        aborted = any(value for _, value in found.get("client_aborts_total", []))
+        return aborted and not set(LABELS) - names and found
+
+    found = eventually(complete, 10, "every family with a sample")
+    routes = {r"-", "/p/", "/health", "/ready", "/v1/models", "/v1/models/{id}", "/v1/responses/{id}", "/v1/responses/{id}/cancel"}
+    for name, labels in LABELS.items():
+        for suffix in ("", "_bucket", "_sum", "_count"):
+            for sample, value in found.get(name + suffix, []):
+                assert set(sample) == labels | ({"le"} if suffix == "_bucket" else set()), name
+                assert value >= 0
+                for label, text in sample.items():
+                    if label == "route":
+                        assert text in routes or re.fullmatch(r"(/v[12])?(/[a-z_]+){1,2}", text), text
+                    elif label == "status":
+                        assert re.fullmatch("[1-5][0-9][0-9]", text)
+                    elif label != "le":
+                        assert text in VALUES[label], (name, label, text)
+    tokens = {(s["model"], s["kind"]): v for s, v in found["tokens_total"]}
+    assert tokens["org/m", "completion"] >= 60
+
+
 # -- Clients that leave
 
 
@@ -504,7 +582,7 @@ USER = [{"role": "user", "content": "Hi"}]
 
 
 def test_openai_models_and_chat(client):
-    assert [model.id for model in client.models.list()] == ["chat/org/m", "embed/org/e"]
+    assert [model.id for model in client.models.list()] == ["chat/org/m", "ears/org/a", "embed/org/e"]
     assert client.models.retrieve("chat/org/m").owned_by == "chat"
     answer = client.chat.completions.create(model="chat/org/m", messages=USER)
     assert answer.choices[0].message.content == WORDS and answer.usage.completion_tokens == 16
@@ -523,6 +601,37 @@ def test_openai_streams(client):
     assert events[0].type == "response.created" and events[-1].type == "response.completed"
     assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == WORDS
     assert client.responses.retrieve(answer.id).id == answer.id
+
+
+def test_openai_responses_that_go_on(client):
+    first = client.responses.create(model="chat/org/m", input="Hi")
+    following = client.responses.create(model="chat/org/m", input="And?", previous_response_id=first.id)
+    assert following.previous_response_id == first.id
+    working = client.responses.create(
+        model="chat/org/m", input="Hi", background=True, extra_headers={"x-stand-in-control": json.dumps({"token_delay_ms": 500})})
+    assert client.responses.cancel(working.id).status == "cancelled"
+    with pytest.raises(openai.NotFoundError) as error:
+        client.responses.retrieve("resp_unknown")
+    assert "VLLM_ENABLE_RESPONSES_API_STORE" in error.value.message
+
+
+def test_openai_audio(client):
+    audio = ("a.wav", bytes(range(256)) * 2000, "audio/wav")
+    assert client.audio.transcriptions.create(model="ears/org/a", file=audio, language="en").text == WORDS
+    assert client.audio.translations.create(model="org/a", file=audio).text == WORDS
+    with pytest.raises(openai.NotFoundError):
+        client.audio.transcriptions.create(model="ears/nothing", file=audio)
+
+
+def test_scores_and_ranks(fleet):
+    with httpx.Client(base_url=fleet.address, headers=fleet.stoker.headers, timeout=20) as web:
+        rank = {"model": "embed/org/e", "query": "q", "documents": ["a", "b"]}
+        for path in ("/v1/rerank", "/rerank", "/v2/rerank"):
+            assert [r["index"] for r in web.post(path, json=rank).raise_for_status().json()["results"]] == [0, 1]
+        score = {"model": "org/e", "text_1": "q", "text_2": ["a", "b", "c"]}
+        for path in ("/v1/score", "/score"):
+            assert len(web.post(path, json=score).raise_for_status().json()["data"]) == 3
+        assert web.post("/pooling", json={"model": "embed/org/e", "input": "x"}).raise_for_status().json()["data"]
 
 
 def test_openai_embeddings(client):
@@ -564,7 +673,7 @@ def test_the_anthropic_sdk(fleet, anthropic_client):
         assert "".join(stream.text_stream) == WORDS
         assert stream.get_final_message().stop_reason in ("end_turn", "max_tokens")
     assert anthropic_client.messages.count_tokens(model="chat/org/m", messages=USER).input_tokens > 0
-    assert [model.id for model in anthropic_client.models.list()] == ["chat/org/m", "embed/org/e"]
+    assert [model.id for model in anthropic_client.models.list()] == ["chat/org/m", "ears/org/a", "embed/org/e"]
     assert anthropic_client.models.retrieve("chat/org/m").display_name == "org/m"
     with pytest.raises(anthropic.AuthenticationError):
         anthropic_client.with_options(api_key="wrong").messages.create(model="chat/org/m", max_tokens=1, messages=USER)

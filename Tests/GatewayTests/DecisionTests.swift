@@ -65,10 +65,38 @@ import Testing
         #expect(Self.script([.commit, .lostAfterCommit]) == [.proceed, .endStream])
     }
 
+    @Test func twoDeathsMakeARequestSuspect() {
+        func deaths(_ events: [Exchange.Event], kind: Exchange.Kind = .routed, reused: Bool = false) -> Bool {
+            var exchange = Exchange()
+            exchange.kind = kind
+            exchange.isReused = reused
+            exchange.hasSent = true
+            for event in events {
+                if exchange.handle(event) == .retryFresh { exchange.isReused = false }
+            }
+            return exchange.isSuspect
+        }
+        #expect(deaths([.lost(anyByte: false), .lost(anyByte: true)]))
+        #expect(deaths([.answer(.engineDead), .answer(.engineDead)]))
+        #expect(deaths([.answer(.engineDead), .commit, .lostAfterCommit]))
+        #expect(!deaths([.lost(anyByte: false), .connectFailed(timedOut: false)]))
+        #expect(!deaths([.answer(.busy), .lost(anyByte: false)]))
+        #expect(!deaths([.commit, .lostAfterCommit]))
+        #expect(
+            !deaths([.lost(anyByte: false), .lost(anyByte: false)], reused: true), "a stale connection is no death")
+        #expect(!deaths([.lost(anyByte: false), .lost(anyByte: false)], kind: .inquiry))
+    }
+
     @Test func inquiriesAskEachInTurn() {
         #expect(
             Self.script([.answer(.notFound), .answer(.notFound), .answer(.notFound)], kind: .inquiry)
                 == [Exchange.Action](repeating: .retryElsewhere(.notFound, exempt: true), count: 3))
+        #expect(
+            Self.script([.connectFailed(timedOut: false), .lost(anyByte: false), .answer(.notFound)], kind: .inquiry)
+                == [
+                    .retryElsewhere(.refused, exempt: true), .retryElsewhere(.lost, exempt: true),
+                    .retryElsewhere(.notFound, exempt: true),
+                ])
     }
 
     @Test func theBudgetIsAFifthWithAFloor() {

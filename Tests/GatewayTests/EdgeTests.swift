@@ -77,6 +77,17 @@ import Testing
         #expect(gateway.ask(post("/p/a/sleep", "{}"))?.text.contains("POST /sleep") == true)
         try expect(get("/p/a/../health"), 400, "invalid_path")
         try expect(get("/p/a/%2e%2e/health"), 400, "invalid_path")
+        for name in ["..", ".", "%61", "", "a\\b"] { try expect(get("/p/\(name)/health"), 400, "invalid_path") }
+        // Anthropic's clients are told in their own shape, also of what is no request.
+        let version = "anthropic-version: 2023-06-01\r\n"
+        for request in [
+            get("/v1/models", version, key: "no"), get("/v1/models/x", version, key: nil), get("/v1/models/x", version),
+            post("/v1/models", "{}", version), get("/v1/messages", "X: \(String(repeating: "y", count: 70_000))\r\n"),
+            "POST /v1/messages/count_tokens HTTP/1.1\r\nbad field: x\r\n\r\n",
+        ] {
+            let reply = try #require(gateway.ask(request))
+            #expect(reply.status >= 400 && reply.text.hasPrefix(#"{"type":"error","error":{"#), "\(reply.text)")
+        }
     }
 
     @Test func refusesWhatTwoPartiesCouldReadDifferently() throws {

@@ -142,6 +142,71 @@ import Testing
         #expect(tokens.first { $0.kind == "completion" }?.count == completion)
     }
 
+    /// However two reads cut an answer, its tokens are counted.
+    @Test(arguments: ["chat", "cut events", "whole", "responses", "messages"])
+    func countsTokensWhereverReadsEnd(_ shape: String) throws {
+        let numbers = #""usage":{"prompt_tokens":5,"total_tokens":8,"completion_tokens":3}"#
+        let words = (0..<9).map { _ in "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n" }
+        let events = [roleEvent] + words + ["data: {\"choices\":[],\(numbers)}\n\n", "data: [DONE]\n\n"]
+        var path = "/v1/chat/completions"
+        var body = ""
+        switch shape {
+        case "chat": body = streamHead + events.map(chunk).joined() + "0\r\n\r\n"
+        case "cut events":
+            let text = Array(events.joined())
+            let pieces = stride(from: 0, to: text.count, by: 33).map { String(text[$0..<min(text.count, $0 + 33)]) }
+            body = streamHead + pieces.map(chunk).joined() + "0\r\n\r\n"
+        case "whole":
+            let behind = [String](repeating: #"{"7":{"logprob":-1.5}}"#, count: 100).joined(separator: ",")
+            let text = "{\"x\":\"\(String(repeating: "y", count: 200))\",\(numbers),\"prompt_logprobs\":[\(behind)]}"
+            body =
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: \(text.utf8.count)\r\n\r\n\(text)"
+        case "responses":
+            path = "/v1/responses"
+            let inner = numbers.replacingOccurrences(of: "prompt_tokens", with: "input_tokens")
+                .replacingOccurrences(of: "completion_tokens", with: "output_tokens")
+            let all = [
+                "event: response.created\ndata: {\"response\":{\"usage\":null},\"sequence_number\":0}\n\n",
+                "event: response.output_text.delta\ndata: {\"delta\":\"a\",\"sequence_number\":1}\n\n",
+                "event: response.completed\ndata: {\"response\":{\(inner),\"user\":null},\"sequence_number\":2}\n\n",
+            ]
+            body = streamHead + all.map(chunk).joined() + "0\r\n\r\n"
+        default:
+            path = "/v1/messages"
+            let all = [
+                "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":0}}}\n\n",
+                "event: content_block_delta\ndata: {\"delta\":{\"text\":\"a\"}}\n\n",
+                "event: message_delta\ndata: {\"usage\":{\"output_tokens\":3},\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n",
+                "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+            ]
+            body = streamHead + all.map(chunk).joined() + "0\r\n\r\n"
+        }
+        let bytes = Array(body.utf8)
+        let start = try #require(body.range(of: "\r\n\r\n")).upperBound.utf16Offset(in: body)
+        let cuts = Array(stride(from: start, to: bytes.count, by: bytes.count > 2000 ? 11 : 3))
+        let next = LockedCount()
+        let upstream = UpstreamStub { peer, _ in
+            while peer.readMessage() != nil {
+                let cut = cuts[next.value % cuts.count]
+                next.add(1)
+                peer.write(Array(bytes[..<cut]))
+                Thread.sleep(forTimeInterval: 0.003)
+                peer.write(Array(bytes[cut...]))
+            }
+        }
+        let gateway = RunningGateway(fleet([("vllm", [instance("vllm-0", upstream.port, ["m"])])]))
+        defer { gateway.stop() }
+        let client = gateway.client()
+        for _ in cuts {
+            client.write(post(path, #"{"model":"m"}"#))
+            #expect(client.readMessage()?.status == 200)
+        }
+        let report = try Self.report(gateway) { $0.requestsTotal >= UInt64(cuts.count) }
+        let tokens = try #require(report.tokens)
+        #expect(tokens.first { $0.kind == "prompt" }?.count == UInt64(5 * cuts.count))
+        #expect(tokens.first { $0.kind == "completion" }?.count == UInt64(3 * cuts.count))
+    }
+
     @Test func countsRetriesByReason() throws {
         let (refusing, port) = listenOnLoopback(isBlocking: true)
         close(refusing)

@@ -15,10 +15,13 @@ enum Multipart {
         return nil
     }
 
-    /// Where a field's value lies in a whole body; nil when there is none, or two.
-    static func field(_ name: String, in body: ByteView, _ boundary: [UInt8]) -> ModelScanner.Place? {
+    /// What is said where the boundary is missing.
+    static let boundaryMessage: StaticString = "The Content-Type has no usable boundary (RFC 7578, section 4.1)."
+
+    /// Where the values of a field lie in a whole body.
+    static func fields(_ name: String, in body: ByteView, _ boundary: [UInt8]) -> [ModelScanner.Place] {
         let delimiter = Array("--".utf8) + boundary
-        var found: ModelScanner.Place?
+        var found: [ModelScanner.Place] = []
         var at = 0
         while let part = next(delimiter, in: body, from: at) {
             at = part + delimiter.count
@@ -27,10 +30,7 @@ enum Multipart {
             let head = body.slice(at, headEnd + 2)
             let start = headEnd + 4
             guard let end = next([0x0d, 0x0a] + delimiter, in: body, from: start) else { break }
-            if isNamed(name, head) {
-                if found != nil { return nil }
-                found = ModelScanner.Place(start: start, end: end, hasEscapes: false)
-            }
+            if isNamed(name, head) { found.append(ModelScanner.Place(start: start, end: end, hasEscapes: false)) }
             at = end + 2
         }
         return found

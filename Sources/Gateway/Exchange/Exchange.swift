@@ -77,6 +77,9 @@ struct Exchange: Equatable {
 
     /// What kind of request.
     var kind = Kind.routed
+    /// Whether it continues a response of which nobody remembers the maker: an instance that does not know it is not the
+    /// last word, as in an inquiry.
+    var asksInTurn = false
     /// Whether the present connection had served before.
     var isReused = false
     /// Whether any byte of the request has left on the present connection.
@@ -87,18 +90,29 @@ struct Exchange: Equatable {
     private(set) var hasRetriedFresh = false
     /// Whether the one other instance has been used.
     private(set) var hasRetriedElsewhere = false
+    /// How many engines have died with it in flight, as far as a connection's end or the server's own word tells.
+    private(set) var deaths: UInt8 = 0
+
+    /// Whether it may be what kills engines.
+    var isSuspect: Bool { deaths >= 2 && kind != .inquiry }
 
     /// A request that nothing has happened to.
     init() {}
 
     /// Decides.
     mutating func handle(_ event: Event) -> Action {
-        if isCommitted { return event == .lostAfterCommit ? .endStream : .proceed }
+        if isCommitted {
+            guard event == .lostAfterCommit else { return .proceed }
+            deaths &+= 1
+            return .endStream
+        }
         switch event {
         case .commit:
             isCommitted = true
             return .proceed
-        case .lostAfterCommit: return .endStream
+        case .lostAfterCommit:
+            deaths &+= 1
+            return .endStream
         case .connectFailed(let timedOut):
             return elsewhere(timedOut ? .timedOut : .refused)
         case .lost(let anyByte):
@@ -107,10 +121,12 @@ struct Exchange: Equatable {
                 hasRetriedFresh = true
                 return .retryFresh
             }
+            deaths &+= 1
             if kind == .passthrough || kind == .upload, hasSent { return .fail(.upstreamLost) }
             return elsewhere(.lost)
         case .answer(let reason):
-            if kind == .inquiry, reason == .notFound { return .retryElsewhere(reason, exempt: true) }
+            if reason == .engineDead { deaths &+= 1 }
+            if reason == .notFound { return .retryElsewhere(reason, exempt: true) }
             if kind != .routed || hasRetriedElsewhere { return .passOn }
             return elsewhere(reason)
         case .refusedRetry(let reason): return final(reason)
@@ -118,7 +134,8 @@ struct Exchange: Equatable {
     }
 
     private mutating func elsewhere(_ reason: Reason) -> Action {
-        guard !hasRetriedElsewhere else { return final(reason) }
+        // An inquiry goes on to the next whatever became of it at this one: there are only so many.
+        guard !hasRetriedElsewhere || kind == .inquiry else { return final(reason) }
         hasRetriedElsewhere = true
         let exempt: Bool
         switch reason {

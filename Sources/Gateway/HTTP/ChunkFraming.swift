@@ -47,6 +47,9 @@ struct ChunkFraming {
         var owesLineEnd = false
     }
 
+    /// What is said of a body that is no chunked coding.
+    static let malformedMessage: StaticString = "The chunked body is malformed (RFC 9112, section 7.1)."
+
     /// The longest extension of a chunk, and the most bytes of all trailers.
     static let lineLimit = 4096
 
@@ -64,6 +67,12 @@ struct ChunkFraming {
     @inline(__always) var isBad: Bool { position == .bad }
     /// Whether the payload so far ends in an empty line.
     @inline(__always) var isBetweenEvents: Bool { lastBytes == 0x0a0a || lastBytes == 0x0d0a }
+
+    /// Appends the size line of a chunk that is written here.
+    static func appendSize(_ count: Int, to out: inout Buffer) {
+        let line = Array(String(count, radix: 16).utf8) + [0x0d, 0x0a]
+        line.withUnsafeBufferPointer { out.append(ByteView($0.baseAddress!, $0.count)) }
+    }
 
     /// Follows bytes that are passed on as they are.
     @inline(__always) mutating func follow(_ view: ByteView) -> Progress { advance(view, decodingTo: nil) }

@@ -35,7 +35,7 @@ extension EventLoop {
                 closeClient(client)
                 return
             }
-            wheel.set(client, now &+ (client.pointee.socket.isTLS ? Patience.head : Patience.idle))
+            wheel.set(client, now &+ (client.pointee.socket.isTLS ? patience.head : patience.idle))
             if clients.count >= connectionLimit { stopAccepting() }
         }
     }

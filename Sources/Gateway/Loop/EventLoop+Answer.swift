@@ -56,7 +56,8 @@ extension EventLoop {
         append(body.count, to: &out)
         out.append(ByteView("\r\n"))
         lines.withUnsafeBufferPointer { if let base = $0.baseAddress { out.append(ByteView(base, $0.count)) } }
-        appendIDs(client, nil, to: &out)
+        // An error about an instance names it.
+        appendIDs(client, client.pointee.loggedRun?.pointee.label, to: &out)
         out.append(ByteView("\r\n"))
         if client.pointee.head.method != .head {
             body.withUnsafeBufferPointer { if let base = $0.baseAddress { out.append(ByteView(base, $0.count)) } }

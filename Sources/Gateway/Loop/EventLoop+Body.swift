@@ -10,6 +10,7 @@ extension EventLoop {
         client.pointee.bodyLength = 0
         if head.isChunked {
             client.pointee.phase = .body
+            if beginUpload(client) { return }
         } else {
             guard head.contentLength >= 0 else { return refuse(client, .lengthRequired) }
             guard limits.bodyBytes <= 0 || head.contentLength <= limits.bodyBytes else {
@@ -23,7 +24,7 @@ extension EventLoop {
         if head.expectsContinue, !head.isVersion10, client.pointee.inbound.count == head.length {
             guard send(client, ByteView("HTTP/1.1 100 Continue\r\n\r\n")) else { return }
         }
-        wheel.set(client, now &+ Patience.body)
+        wheel.set(client, now &+ patience.body)
     }
 
     /// Reads more of a body; false when there is no more now.
@@ -46,7 +47,7 @@ extension EventLoop {
             if count < room, !client.pointee.isFinished, !client.pointee.socket.isTLS {
                 client.pointee.isReadable = false
             }
-            wheel.set(client, now &+ Patience.body)
+            wheel.set(client, now &+ patience.body)
             _ = takeBody(client)
             return client.pointee.phase != .free
         case .wouldBlock:
@@ -72,7 +73,7 @@ extension EventLoop {
             _ = shared.bodyMemory.wrappingSubtract(step, ordering: .relaxed)
             client.pointee.isPaused = true
             // Waiting for memory is not the client's fault.
-            wheel.set(client, now &+ Patience.body)
+            wheel.set(client, now &+ patience.body)
             paused.append(client.pointee.handle)
             nextSweep = min(nextSweep, now &+ 50_000_000)
             return false
@@ -102,7 +103,7 @@ extension EventLoop {
                 let progress = client.pointee.framing.decode(raw, to: place)
                 fresh = progress.decoded
                 if client.pointee.framing.isBad {
-                    refuse(client, .invalidRequest, "The chunked body is malformed (RFC 9112, section 7.1).")
+                    refuse(client, .invalidRequest, ChunkFraming.malformedMessage)
                     return true
                 }
                 let left = available - progress.consumed
@@ -153,9 +154,14 @@ extension EventLoop {
             _ = RequestHeadParser.parse(view, into: headers, limit: .max)
             headerOwner = 0
             let type = headers.value(client.pointee.head.contentType, in: view)
-            guard let boundary = Multipart.boundary(of: type), let place = Multipart.field("model", in: body, boundary)
-            else { return refuse(client, .invalidRequest, "The multipart body has no field `model`.") }
-            client.pointee.multipartModel = place
+            guard let boundary = Multipart.boundary(of: type) else {
+                return refuse(client, .invalidRequest, Multipart.boundaryMessage)
+            }
+            let places = Multipart.fields("model", in: body, boundary)
+            guard places.count < 2 else {
+                return refuse(client, .invalidRequest, "The multipart body has more than one field `model`.")
+            }
+            client.pointee.multipartModel = places.first
         }
         select(client)
     }

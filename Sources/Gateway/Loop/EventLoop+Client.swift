@@ -73,7 +73,7 @@ extension EventLoop {
             }
             if !client.pointee.hasBegun {
                 client.pointee.hasBegun = true
-                wheel.set(client, now &+ Patience.head)
+                wheel.set(client, now &+ patience.head)
             }
             return true
         case .wouldBlock:
@@ -169,7 +169,7 @@ extension EventLoop {
                 client.pointee.socket.finish()
                 client.pointee.phase = .lingering
                 pool.give(&client.pointee.inbound)
-                wheel.set(client, now &+ Patience.linger)
+                wheel.set(client, now &+ patience.linger)
                 drainLingering(client)
             } else {
                 closeClient(client)
@@ -183,7 +183,7 @@ extension EventLoop {
         releaseUpload(client)
         client.pointee.forgetRequest()
         client.pointee.phase = .head
-        wheel.set(client, now &+ Patience.idle)
+        wheel.set(client, now &+ patience.idle)
         if client.pointee.isFinished, client.pointee.inbound.isEmpty, !client.pointee.isReadable {
             return closeClient(client)
         }
@@ -250,6 +250,8 @@ extension EventLoop {
         case .free: break
         case .head:
             if client.pointee.outbound.isEmpty, client.pointee.hasBegun, !client.pointee.inbound.isEmpty {
+                // Of the request before this one nothing counts any more.
+                beginWithoutHead(client)
                 refuse(client, .requestTimeout)
             } else {
                 closeClient(client)

@@ -108,15 +108,16 @@ extension EventLoop {
         out.append(ByteView("x-request-id: "))
         client.pointee.requestID.withBytes { out.append($0) }
         let replaced = client.pointee.modelEnd - client.pointee.modelStart
-        var length = client.pointee.bodyLength - replaced + (replaced > 0 ? model.count : 0)
         if let upload = upload(client) {
-            length = uploadLength(upload, replacement: replaced > 0 ? model.count : nil)
+            appendFraming(upload, replacement: replaced > 0 ? model.count : nil, to: &out)
+        } else {
+            let length = client.pointee.bodyLength - replaced + (replaced > 0 ? model.count : 0)
+            if head.method == .post || length > 0 || head.contentLength >= 0 {
+                out.append(ByteView("\r\ncontent-length: "))
+                append(length, to: &out)
+            }
+            out.append(ByteView("\r\n\r\n"))
         }
-        if head.method == .post || length > 0 || head.contentLength >= 0 {
-            out.append(ByteView("\r\ncontent-length: "))
-            append(length, to: &out)
-        }
-        out.append(ByteView("\r\n\r\n"))
         client.pointee.upstreamHeadLength = out.count
         if replaced > 0 { out.append(model) }
         client.pointee.upstreamHead = out
@@ -151,7 +152,15 @@ extension EventLoop {
                 }
                 client.pointee.exchange.hasSent = true
                 client.pointee.sent += count
-            case .wouldBlock: return
+            case .wouldBlock:
+                if upstream.pointee.phase == .connecting, client.pointee.exchange.hasSent,
+                    !upstream.pointee.socket.isTLS
+                {
+                    // Whoever took a part of it is connected, and may be slow to take the rest.
+                    upstream.pointee.phase = .busy
+                    wheel.set(client, deadline(limits.firstByteTimeoutMilliseconds))
+                }
+                return
             case .ended, .failed:
                 if upstream.pointee.phase == .connecting {
                     return perform(client, client.pointee.exchange.handle(.connectFailed(timedOut: false)), .refused)

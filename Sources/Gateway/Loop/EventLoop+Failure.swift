@@ -4,6 +4,7 @@ import Synchronization
 extension EventLoop {
     /// Does what the exchange has decided.
     func perform(_ client: ClientPointer, _ action: Exchange.Action, _ failure: RunFailure) {
+        if client.pointee.exchange.isSuspect { logSuspect(client, failure) }
         switch action {
         case .proceed: break
         case .passOn: commit(client)
@@ -39,17 +40,25 @@ extension EventLoop {
     ) {
         let failed = client.pointee.run
         client.pointee.triedRun = failed
+        if client.pointee.exchange.asksInTurn { client.pointee.asked += 1 }
         let choice = alternative(client)
         guard exempt || (choice != .none && shared.budget.withdraw(second: now / 1_000_000_000)),
             let place = take(client, choice)
         else {
-            if client.pointee.exchange.kind == .inquiry, reason == .notFound {
+            if reason == .notFound {
+                // Who could not be asked might have known it.
+                if choice == .full { return failExchange(client, .queueFull, .none) }
+                guard !client.pointee.exchange.hasRetriedElsewhere else {
+                    return failExchange(client, .modelUnavailable, .none)
+                }
                 return failExchange(client, .responseNotFound, .none)
             }
             return perform(client, client.pointee.exchange.handle(.refusedRetry(reason)), failure)
         }
-        noteFailure(client, reason == .notFound || reason == .busy ? .none : failure)
-        if reason.isInstancesFault { noteVerdict(client, .failed) }
+        if reason.isInstancesFault {
+            noteFailure(client, failure)
+            noteVerdict(client, .failed)
+        }
         if let upstream = client.pointee.upstream { closeUpstream(upstream) }
         releaseLease(client)
         pool.give(&client.pointee.held)
@@ -83,22 +92,23 @@ extension EventLoop {
             [("instance", instanceName(client)?.string ?? "-"), ("reason", why)])
     }
 
-    /// Says in the log what a client is only told in general: at most one line a second and loop, but for a request
-    /// that was in flight at two deaths, which may be what kills the engines.
+    /// Says in the log what a client is only told in general: at most one line a second and loop.
     private func logFailure(_ client: ClientPointer, _ failure: RunFailure) {
-        guard let sentence = failure.sentence else { return }
-        let isSuspect = client.pointee.exchange.hasRetriedElsewhere && (failure == .lost || failure == .engineDead)
-        guard isSuspect || now >= nextLog else { return }
+        guard let sentence = failure.sentence, now >= nextLog else { return }
         nextLog = now &+ 1_000_000_000
+        GatewayLog.warning("a model server failed a request", failureMetadata(client, sentence))
+    }
+
+    /// Says in the log, always, that a request was in flight at two deaths: it may be what kills the engines.
+    func logSuspect(_ client: ClientPointer, _ failure: RunFailure) {
+        GatewayLog.warning(
+            "a request was in flight at the deaths of two engines: it is suspect",
+            failureMetadata(client, failure.sentence ?? "-"))
+    }
+
+    private func failureMetadata(_ client: ClientPointer, _ reason: String) -> [(StaticString, String)] {
         var id = ""
         client.pointee.requestID.withBytes { id = $0.string }
-        let metadata: [(StaticString, String)] = [
-            ("instance", instanceName(client)?.string ?? "-"), ("reason", sentence), ("request_id", id),
-        ]
-        if isSuspect {
-            GatewayLog.warning("a request was in flight at the deaths of two engines: it is suspect", metadata)
-        } else {
-            GatewayLog.warning("a model server failed a request", metadata)
-        }
+        return [("instance", instanceName(client)?.string ?? "-"), ("reason", reason), ("request_id", id)]
     }
 }

@@ -16,12 +16,7 @@ extension EventLoop {
         switch RequestHeadParser.parse(client.pointee.inbound.view, into: headers, limit: limits.headerBytes) {
         case .incomplete: return false
         case .bad(let failure):
-            setActive(client, true)
-            beginMeasuring(client)
-            client.pointee.head = RequestHead()
-            client.pointee.route = .unknown
-            client.pointee.dialect = .openAI
-            client.pointee.requestID = RequestID(&random)
+            beginWithoutHead(client)
             let code: ErrorCode =
                 switch failure {
                 case .tooLarge: .headTooLarge
@@ -42,6 +37,19 @@ extension EventLoop {
         return true
     }
 
+    /// What came is no head, or not a whole one: an answer to it is all there is to do. It speaks the dialect of the path,
+    /// as far as that can be read.
+    func beginWithoutHead(_ client: ClientPointer) {
+        setActive(client, true)
+        beginMeasuring(client)
+        client.pointee.head = RequestHead()
+        client.pointee.route = .unknown
+        client.pointee.requestID = RequestID(&random)
+        let view = client.pointee.inbound.view
+        let space = view.slice(0, min(view.count, 32)).firstIndex(of: 0x20).map { $0 + 1 } ?? view.count
+        client.pointee.dialect = Route.dialect(ofUnknown: view.dropping(space))
+    }
+
     /// A whole head is here: who asks, for what, and may they.
     private func begin(_ client: ClientPointer) {
         let head = client.pointee.head
@@ -53,6 +61,7 @@ extension EventLoop {
         let route = Route.of(path)
         client.pointee.route = route
         client.pointee.dialect = route == .unknown ? Route.dialect(ofUnknown: path) : route.dialect
+        if head.isAnthropic, route == .models || route == .model { client.pointee.dialect = .anthropic }
         if head.requestID >= 0 {
             client.pointee.requestID = RequestID(headers.value(head.requestID, in: view)) ?? RequestID(&random)
         } else {
@@ -145,7 +154,6 @@ extension EventLoop {
     /// `GET /v1/models/{id}`: ids contain slashes, encoded or not.
     private func answerModel(_ client: ClientPointer) {
         let head = client.pointee.head
-        if head.isAnthropic { client.pointee.dialect = .anthropic }
         let path = client.pointee.inbound.view.slice(head.pathStart, head.pathStart + head.pathLength)
         let id = PercentCoding.decode(path.dropping(11))
         if let card = ModelListing.find(id, in: table.snapshot) {

@@ -69,14 +69,62 @@ extension EventLoop {
 
     /// Another read of a stream is on its way.
     @inline(__always) func noteChunk(_ client: ClientPointer, _ view: ByteView) {
-        guard let measure = client.pointee.chunkMeasure else { return }
+        guard let measure = client.pointee.chunkMeasure else { return noteUsage(client, beginningOf: view) }
         measure.pointee.interChunk.record(now &- client.pointee.chunkAt)
         client.pointee.chunkAt = now
-        if Usage.mayEnd(view) { noteUsage(client, view) }
+        if Usage.mayEnd(view) || client.pointee.dialect == .responses { noteUsage(client, view) }
+    }
+
+    /// Looks for tokens in bytes that are no stream's, or a stream's first ones.
+    @inline(__always) private func noteUsage(_ client: ClientPointer, beginningOf view: ByteView) {
+        if !client.pointee.isEventStream || client.pointee.dialect != .openAI || Usage.mayEnd(view) {
+            noteUsage(client, view)
+        }
+    }
+
+    /// Looks for tokens in bytes of a body as they came, before its framing moves over them. What tells them may stand
+    /// in two reads: the end of one that ends within an event, or within a body that is no stream, is kept.
+    private func noteUsage(_ client: ClientPointer, _ view: ByteView) {
+        let isCut = !Usage.endsEvent(view) && !(client.pointee.bodyEnd == .length && isLast(client, view))
+        guard isCut || !client.pointee.peek.isEmpty else { return keepUsage(client, view) }
+        guard client.pointee.bodyEnd == .chunked else { return followUsage(client, view) }
+        var framing = client.pointee.framing
+        let progress = framing.decode(view, to: scratch)
+        followUsage(client, ByteView(UnsafePointer(scratch), progress.decoded))
+    }
+
+    private func isLast(_ client: ClientPointer, _ view: ByteView) -> Bool {
+        view.count >= client.pointee.responseLeft
+    }
+
+    /// Looks for tokens in the payload that was held; its end may belong to what comes next.
+    func notePeek(_ client: ClientPointer) {
+        var peek = client.pointee.peek
+        guard !peek.isEmpty else { return pool.give(&client.pointee.peek) }
+        client.pointee.peek = Buffer()
+        followUsage(client, peek.view)
+        pool.give(&peek)
+    }
+
+    /// Looks for tokens in a stretch of payload and where it joins the one before, the end of which is kept.
+    func followUsage(_ client: ClientPointer, _ payload: ByteView) {
+        if payload.isEmpty { return }
+        if !client.pointee.peek.isEmpty {
+            pool.append(payload.slice(0, min(payload.count, Usage.seam)), to: &client.pointee.peek)
+            keepUsage(client, client.pointee.peek.view)
+        }
+        if payload.count > Usage.seam || client.pointee.peek.isEmpty {
+            keepUsage(client, payload)
+            client.pointee.peek.clear()
+            pool.append(payload.dropping(max(0, payload.count - Usage.seam)), to: &client.pointee.peek)
+        } else {
+            client.pointee.peek.drop(max(0, client.pointee.peek.count - Usage.seam))
+        }
+        if Usage.endsEvent(payload) { pool.give(&client.pointee.peek) }
     }
 
     /// Keeps the newest numbers of tokens.
-    func noteUsage(_ client: ClientPointer, _ view: ByteView) {
+    private func keepUsage(_ client: ClientPointer, _ view: ByteView) {
         guard let usage = Usage.find(view) else { return }
         if let prompt = usage.prompt { client.pointee.promptTokens = UInt32(clamping: prompt) }
         if let completion = usage.completion { client.pointee.completionTokens = UInt32(clamping: completion) }

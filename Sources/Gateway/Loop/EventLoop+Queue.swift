@@ -43,7 +43,7 @@ extension EventLoop {
         }
         guard case .found(let index) = target(client) else { return false }
         client.pointee.queuedTarget = Int32(index)
-        if client.pointee.route == .responses, let run = makerRun(client, target: index) {
+        if client.pointee.route == .responses, let run = wantedRun(client, target: index) {
             client.pointee.queuedRun = Int32(run)
         }
         let first = Int(table.candidates[Int(table.targets[index].firstCandidate)])

@@ -16,20 +16,16 @@ extension EventLoop {
         client.pointee.bodyLength = 0
         if client.pointee.inbound.isEmpty { pool.give(&client.pointee.inbound) }
         pool.give(&client.pointee.upstreamHead)
-        pool.give(&client.pointee.peek)
         wheel.set(client, deadline(limits.streamIdleTimeoutMilliseconds))
         var held = client.pointee.held
         client.pointee.held = Buffer()
         if held.count > client.pointee.heldHeadLength {
             client.pointee.responseBytes = held.count - client.pointee.heldHeadLength
-            noteUsage(client, held.view)
+            notePeek(client)
         }
         noteFirstByte(client)
         let ownTime = client.pointee.isSampled ? client.pointee.ownTime : nil
         if let view {
-            if client.pointee.isEventStream, client.pointee.dialect == .anthropic || Usage.mayEnd(view) {
-                noteUsage(client, view)
-            }
             relay(client, view, behind: &held)
         } else if send(client, held.view), isOver(client) {
             responseDone(client)
@@ -93,8 +89,6 @@ extension EventLoop {
         if owesLineEnd { guard send(client, ByteView("\r\n")) else { return } }
         if client.pointee.bodyEnd == .chunked, client.pointee.framing.isBad { return upstreamLost(client) }
         if isOver(client) {
-            let isKnown = client.pointee.promptTokens | client.pointee.completionTokens != 0
-            if !isKnown, client.pointee.chunkMeasure == nil || !Usage.mayEnd(view) { noteUsage(client, view) }
             responseDone(client)
         }
     }
@@ -146,9 +140,16 @@ extension EventLoop {
 
     /// The response is over: the server's connection is kept, the client goes on.
     private func responseDone(_ client: ClientPointer) {
+        if client.pointee.exchange.deaths > 0, let run = client.pointee.run,
+            !run.pointee.published.load(ordering: .acquiring)
+        {
+            // The second engine has told of its death in the stream, in words of its own.
+            logSuspect(client, .engineDead)
+        }
         releaseUpstream(client, keeps: !client.pointee.upstreamCloses)
         releaseLease(client)
         releasePassthrough(client)
+        pool.give(&client.pointee.peek)
         concludeResponse(client)
     }
 
@@ -174,7 +175,7 @@ extension EventLoop {
             if client.pointee.bodyEnd == .close, isClean {
                 responseDone(client)
             } else {
-                upstreamLost(client)
+                perform(client, client.pointee.exchange.handle(.lostAfterCommit), .lostInStream)
             }
         default: closeUpstream(upstream)
         }

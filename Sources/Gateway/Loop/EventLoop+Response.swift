@@ -94,17 +94,15 @@ extension EventLoop {
         if head.status == 401 || head.status == 403 { return failExchange(client, .upstreamAuth, .rejectedKey) }
         writeClientHead(client, head, view)
         client.pointee.phase = .held
-        if head.bodyEnd == .none { return judgeWithoutBody(client) }
-        switch client.pointee.exchange.kind {
-        case .passthrough, .upload: commit(client)
-        case .inquiry:
-            if head.status == 404 {
-                perform(client, client.pointee.exchange.handle(.answer(.notFound)), .none)
-            } else {
-                commit(client)
-            }
-        case .routed: break
+        let kind = client.pointee.exchange.kind
+        // Who serves no text at all says 501.
+        if kind == .inquiry && (head.status == 404 || head.status == 501)
+            || head.status == 404 && client.pointee.exchange.asksInTurn
+        {
+            return perform(client, client.pointee.exchange.handle(.answer(.notFound)), .none)
         }
+        if head.bodyEnd == .none { return judgeWithoutBody(client) }
+        if kind != .routed { commit(client) }
     }
 
     private func judgeWithoutBody(_ client: ClientPointer) {
@@ -153,13 +151,8 @@ extension EventLoop {
         client.pointee.held = out
     }
 
-    /// The name of the instance that the request is on.
-    func instanceName(_ client: ClientPointer) -> ByteView? {
-        for index in 0..<table.runCount where table.runs[index].cell == client.pointee.run {
-            return table.runs[index].name
-        }
-        return nil
-    }
+    /// The name of the instance that the request is on: also of one that the present table has dropped.
+    @inline(__always) func instanceName(_ client: ClientPointer) -> ByteView? { client.pointee.run?.pointee.label }
 
     /// Notes that a byte has come from the run, for the supervisor.
     @inline(__always) func noteByte(_ client: ClientPointer) {
@@ -202,9 +195,8 @@ extension EventLoop {
             if view.count > limit { return commit(client, with: view) }
             if isFirst { pool.append(payload, to: &client.pointee.peek) }
             keepHeld(client, view)
-            if isFirst { wheel.set(client, now &+ Patience.hold) }
+            if isFirst { wheel.set(client, now &+ patience.hold) }
         case .passOn:
-            if isWhole { noteUsage(client, payload) }
             commit(client, with: view)
         case let action:
             // The bytes are kept, in case that the other try is not to be had.
@@ -250,7 +242,9 @@ extension EventLoop {
             switch StreamStart.judge(payload) {
             case .undecided: return isWhole ? .passOn : .proceed
             case .content: return .passOn
-            case .error: return client.pointee.exchange.handle(.answer(.firstEventError))
+            case .error:
+                let isDead = StreamStart.isEngineDead(payload)
+                return client.pointee.exchange.handle(.answer(isDead ? .engineDead : .firstEventError))
             case .aborted: return client.pointee.exchange.handle(.answer(.aborted))
             }
         }
@@ -262,14 +256,13 @@ extension EventLoop {
     }
 
     private func verdictOnServerError(_ client: ClientPointer, _ body: ByteView) -> Exchange.Action {
-        if client.pointee.status == 503 { return client.pointee.exchange.handle(.answer(.busy)) }
         if client.pointee.status == 500, StreamStart.isEngineDead(body) {
             return client.pointee.exchange.handle(.answer(.engineDead))
         }
         if let run = client.pointee.run, !run.pointee.published.load(ordering: .acquiring) {
             return client.pointee.exchange.handle(.answer(.unpublished))
         }
-        return .passOn
+        return client.pointee.status == 503 ? client.pointee.exchange.handle(.answer(.busy)) : .passOn
     }
 
     /// Remembers who made a response.

@@ -7,11 +7,14 @@ extension EventLoop {
         switch target(client) {
         case .missing:
             let text: StaticString =
-                "The request has no `model`, and more than one is served here. GET /v1/models lists them."
+                "The request has no `model`. It can be left out only where a single one is served: see GET /v1/models."
             refuse(client, .invalidRequest, text: ByteView(text).array, param: "model")
         case .unknown: refuseMissing(client, modelText(client))
         case .found(let index):
             shared.budget.count(second: now / 1_000_000_000)
+            if client.pointee.route == .responses, client.pointee.scanner.previousResponse != nil {
+                client.pointee.exchange.asksInTurn = makerRun(client, target: index) == nil
+            }
             let choice = choose(client, target: index)
             dispatch(client, choice)
         }
@@ -80,9 +83,11 @@ extension EventLoop {
         let target = table.targets[index]
         var chooser = Chooser(limit: limits.streamsPerInstance)
         let mayWait = client.pointee.phase != .queued
-        if client.pointee.route == .responses, let maker = makerRun(client, target: index) {
-            consider(maker, &chooser, tried: client.pointee.triedRun, mayWait: mayWait)
-            if chooser.choice != .none { return chooser.choice }
+        if client.pointee.route == .responses, let run = wantedRun(client, target: index) {
+            consider(run, &chooser, tried: client.pointee.triedRun, mayWait: mayWait)
+            if client.pointee.exchange.asksInTurn || chooser.choice != .none { return chooser.choice }
+        } else if client.pointee.exchange.asksInTurn {
+            return .none
         }
         for position in 0..<Int(target.candidateCount) {
             let run = Int(table.candidates[Int(target.firstCandidate) + position])
@@ -103,6 +108,14 @@ extension EventLoop {
             run, inflight: cell.pointee.inflight.load(ordering: .relaxed),
             age: now &- cell.pointee.publishedAt.load(ordering: .relaxed), isTrusted: isTrusted, isClaimed: isClaimed,
             random: &random)
+    }
+
+    /// The one run that will do for a request that continues a response: its maker, or the next to be asked.
+    func wantedRun(_ client: ClientPointer, target index: Int) -> Int? {
+        guard client.pointee.exchange.asksInTurn else { return makerRun(client, target: index) }
+        let target = table.targets[index]
+        guard client.pointee.asked < target.candidateCount else { return nil }
+        return Int(table.candidates[Int(target.firstCandidate + client.pointee.asked)])
     }
 
     /// The run of a target that keeps the response which this request continues.

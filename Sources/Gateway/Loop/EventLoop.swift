@@ -11,16 +11,6 @@ typealias UpstreamPointer = UnsafeMutablePointer<UpstreamConnection>
 ///
 /// A connection that is closed keeps its place until the turn is over: whoever still holds a pointer finds it `free`.
 final class EventLoop: @unchecked Sendable {
-    /// Time limits that are not configured, in nanoseconds.
-    enum Patience {
-        static let head: UInt64 = 15_000_000_000
-        static let body: UInt64 = 30_000_000_000
-        static let idle: UInt64 = 75_000_000_000
-        static let linger: UInt64 = 2_000_000_000
-        static let hold: UInt64 = 50_000_000
-        static let retireGrace: UInt64 = 1_000_000_000
-    }
-
     /// The most bytes of a response that are held.
     static let holdLimit = 16 << 10
     /// The most bytes of one read.
@@ -30,6 +20,7 @@ final class EventLoop: @unchecked Sendable {
     let shared: Shared
     let port: LoopPort
     let listeners: [GatewayOptions.Listener]
+    let patience: Patience
     let headers = HeaderTable()
     /// Where responses are read to.
     let chunk: UnsafeMutablePointer<UInt8>
@@ -84,12 +75,14 @@ final class EventLoop: @unchecked Sendable {
 
     /// A loop that has not begun to turn.
     init(
-        index: Int, shared: Shared, port: LoopPort, listeners: [GatewayOptions.Listener], connectionLimit: Int
+        index: Int, shared: Shared, port: LoopPort, listeners: [GatewayOptions.Listener], connectionLimit: Int,
+        patience: Patience = Patience()
     ) {
         self.index = index
         self.shared = shared
         self.port = port
         self.listeners = listeners
+        self.patience = patience
         self.connectionLimit = connectionLimit
         descriptorLimit = connectionLimit
         counters = port.counters
@@ -250,7 +243,7 @@ final class EventLoop: @unchecked Sendable {
     private func checkRetired(by deadline: UInt64) {
         let isIdle = counters.pointee.active.load(ordering: .relaxed) == 0
         // Kept connections have a moment to bring the request that is already on its way.
-        if isIdle, clients.count == 0 || now &- retiredAt > Patience.retireGrace { isStopping = true }
+        if isIdle, clients.count == 0 || now &- retiredAt > patience.retireGrace { isStopping = true }
         if now >= deadline { isStopping = true }
     }
 

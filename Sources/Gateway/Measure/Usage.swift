@@ -4,6 +4,8 @@ import CLinux
 struct Usage: Equatable {
     /// The most bytes looked through, from the end.
     static let reach = 16 << 10
+    /// As many bytes as surely hold the object: what is kept of one read for the next.
+    static let seam = 1 << 10
 
     /// Tokens of the request; nil where they are not told.
     var prompt: Int?
@@ -11,17 +13,30 @@ struct Usage: Equatable {
     var completion: Int?
 
     /// The last `usage` object in some bytes, by its own members; nil without one. It is looked for from the end,
-    /// brace by brace, where servers put it. A quote within a JSON string has a backslash before it, so no text of a
-    /// model is taken for it.
+    /// brace by brace, where servers put it, and from the beginning where too much stands behind it (`prompt_logprobs`).
+    /// A quote within a JSON string has a backslash before it, so no text of a model is taken for it.
     static func find(_ view: ByteView) -> Usage? {
         let bytes = view.count > reach ? view.dropping(view.count - reach) : view
         var last = bytes.count
         for _ in 0..<braces {
-            guard let found = stoker_memrchr(bytes.base, 0x7b, last) else { return nil }
+            guard let found = stoker_memrchr(bytes.base, 0x7b, last) else {
+                return bytes.count == view.count ? nil : findForward(view)
+            }
             last = UnsafeRawPointer(found) - UnsafeRawPointer(bytes.base)
             if follows(bytes, last) { return read(bytes, last) }
         }
-        return nil
+        return findForward(view)
+    }
+
+    private static func findForward(_ view: ByteView) -> Usage? {
+        var usage: Usage?
+        var at = 0
+        while let found = view.firstIndex(of: "\"usage\":", from: at) {
+            at = found + 8
+            while at < view.count, view[at] == 0x20 { at += 1 }
+            if at < view.count, view[at] == 0x7b { usage = read(view, at) ?? usage }
+        }
+        return usage
     }
 
     /// The most objects that may begin behind it.
@@ -63,6 +78,13 @@ struct Usage: Equatable {
         while end < view.count, view[end] &- 0x30 < 10 { end += 1 }
         // A number at the very end may go on in bytes that have not come.
         return end == view.count ? nil : RequestHeadParser.decimal(view.slice(start, end))
+    }
+
+    /// Whether bytes of an event stream end with an event's end, perhaps with its chunk's end behind it.
+    static func endsEvent(_ view: ByteView) -> Bool {
+        var end = view.count
+        if end >= 4, view[end - 2] == 0x0d, view[end - 1] == 0x0a, view[end - 3] == 0x0a { end -= 2 }
+        return end >= 2 && view[end - 1] == 0x0a && view[end - 2] == 0x0a
     }
 
     /// Whether an event stream's bytes end as one does that is no mere piece of text: with two closed objects, as

@@ -51,7 +51,7 @@ final class GatewayControl {
         for (index, port) in ports.enumerated() {
             let loop = EventLoop(
                 index: index, shared: shared, port: port, listeners: options.listeners,
-                connectionLimit: Self.connectionLimit(loops: ports.count))
+                connectionLimit: Self.connectionLimit(loops: ports.count), patience: options.patience)
             guard let thread = LoopThread(loop) else {
                 GatewayLog.error("an event loop's thread could not be started", [("errno", "\(errno)")])
                 return 1

@@ -29,11 +29,16 @@ struct RunCell: ~Copyable {
     let loops: Int
     /// The instance's name.
     let name: String
+    /// Its bytes, for heads.
+    let label: ByteView
 
     /// A cell for a process of `loops` loops.
     init(loops: Int, name: String = "") {
         self.loops = loops
         self.name = name
+        let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, name.utf8.count))
+        for (index, byte) in name.utf8.enumerated() { bytes[index] = byte }
+        label = ByteView(UnsafePointer(bytes), name.utf8.count)
         lines = .allocate(capacity: loops)
         for index in 0..<loops { (lines + index).initialize(to: RunLine()) }
     }
@@ -55,6 +60,7 @@ struct RunCell: ~Copyable {
     deinit {
         lines.deinitialize(count: loops)
         lines.deallocate()
+        label.base.deallocate()
     }
 }
 

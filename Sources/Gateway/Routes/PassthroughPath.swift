@@ -45,8 +45,12 @@ struct PassthroughPath: Equatable {
 
     /// Takes apart what follows `/p/`, query left out.
     init(_ rest: ByteView) throws(Failure) {
-        guard let slash = rest.firstIndex(of: 0x2f), slash > 0 else { throw .incomplete }
+        guard let slash = rest.firstIndex(of: 0x2f) else { throw .incomplete }
         name = rest.slice(0, slash).array
+        // Names have none of these: it is another spelling of one, or of a path.
+        if name.isEmpty || name == [0x2e] || name == [0x2e, 0x2e] || name.contains(0x25) || name.contains(0x5c) {
+            throw .invalid
+        }
         let path = rest.dropping(slash)
         guard path.count > 1 else { throw .incomplete }
         let decoded = try Self.decoded(path)

@@ -126,17 +126,21 @@ final class RunningGateway: @unchecked Sendable {
     private let condition = NSCondition()
     private var status: Int32?
 
-    init(_ snapshot: RegistrySnapshot?, loops: Int = 1, listener: GatewayOptions.Listener? = nil) {
+    init(
+        _ snapshot: RegistrySnapshot?, loops: Int = 1, listener: GatewayOptions.Listener? = nil,
+        patience: Patience = Patience()
+    ) {
         signal(SIGPIPE, SIG_IGN)
         registry = RegistryStub(snapshot)
         let bound = listener.map { ($0.descriptor, UInt16(0)) } ?? listenOnLoopback(isBlocking: false)
         (descriptor, port) = bound
         stopper = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
-        let options = GatewayOptions(
+        var options = GatewayOptions(
             registryPath: registry.path,
             listeners: [listener ?? .init(descriptor: descriptor, name: "127.0.0.1:\(port)")],
             loops: loops, build: "test")
-        Thread.detachNewThread { [self, stopper] in
+        options.patience = patience
+        Thread.detachNewThread { [self, stopper, options] in
             let status = GatewayControl(options, stop: stopper).run()
             condition.lock()
             self.status = status
