@@ -18,14 +18,17 @@ struct Usage: Equatable {
     static func find(_ view: ByteView) -> Usage? {
         let bytes = view.count > reach ? view.dropping(view.count - reach) : view
         var last = bytes.count
+        var usage: Usage?
         for _ in 0..<braces {
             guard let found = stoker_memrchr(bytes.base, 0x7b, last) else {
-                return bytes.count == view.count ? nil : findForward(view)
+                return usage ?? (bytes.count == view.count ? nil : findForward(view))
             }
             last = UnsafeRawPointer(found) - UnsafeRawPointer(bytes.base)
-            if follows(bytes, last) { return read(bytes, last) }
+            guard follows(bytes, last), let earlier = read(bytes, last) else { continue }
+            usage = usage?.filled(by: earlier) ?? earlier
+            if usage?.prompt != nil, usage?.completion != nil { return usage }
         }
-        return findForward(view)
+        return usage ?? findForward(view)
     }
 
     private static func findForward(_ view: ByteView) -> Usage? {
@@ -34,9 +37,15 @@ struct Usage: Equatable {
         while let found = view.firstIndex(of: "\"usage\":", from: at) {
             at = found + 8
             while at < view.count, view[at] == 0x20 { at += 1 }
-            if at < view.count, view[at] == 0x7b { usage = read(view, at) ?? usage }
+            guard at < view.count, view[at] == 0x7b, let later = read(view, at) else { continue }
+            usage = usage.map { later.filled(by: $0) } ?? later
         }
         return usage
+    }
+
+    /// Its own numbers, and an earlier one's where it has none: Anthropic's tell them in two events.
+    private func filled(by earlier: Usage) -> Usage {
+        Usage(prompt: prompt ?? earlier.prompt, completion: completion ?? earlier.completion)
     }
 
     /// The most objects that may begin behind it.
