@@ -27,8 +27,11 @@ struct AdminMetricsTests {
                         name: "gateway_overhead_seconds", firstBound: 0.000001,
                         counts: [UInt64](repeating: 1, count: 33), sum: 2.5),
                 ], tokens: [TokenCount(provider: "chat", model: "org/m", kind: "prompt", count: 12)]))
-        metrics.restarts = ["embed-0": ["exit": 2, "hang": 1]]
-        metrics.readySeconds = ["chat-0": 41.5]
+        metrics.measures = [
+            "chat-0": InstanceMeasures(
+                readyAfter: .milliseconds(41_500), probes: [.health: .milliseconds(2), .canary: .milliseconds(250)]),
+            "embed-0": InstanceMeasures(restarts: ["exit": 2, "hang": 1]),
+        ]
         return metrics.render().split(separator: "\n").map(String.init)
     }
 
@@ -39,10 +42,12 @@ struct AdminMetricsTests {
             #"stoker_instance_state{instance="chat-0",provider="chat",state="ready"} 1"#,
             #"stoker_instance_state{instance="chat-0",provider="chat",state="failed"} 0"#,
             #"stoker_instance_state{instance="embed-0",provider="embed",state="failed"} 1"#,
-            #"stoker_instance_restarts_total{instance="chat-0",reason="any"} 2"#,
+            #"stoker_instance_restarts_total{instance="chat-0",reason="hang"} 0"#,
             #"stoker_instance_restarts_total{instance="embed-0",reason="exit"} 2"#,
             #"stoker_instance_restarts_total{instance="embed-0",reason="hang"} 1"#,
             #"stoker_instance_ready_seconds{instance="chat-0"} 41.5"#,
+            #"stoker_probe_duration_seconds{instance="chat-0",signal="health"} 0.002"#,
+            #"stoker_probe_duration_seconds{instance="chat-0",signal="canary"} 0.25"#,
             #"stoker_inflight_requests{instance="chat-0"} 7"#,
             #"stoker_requests_total{provider="chat",route="/v1/chat/completions",status="200"} 9"#,
             #"stoker_requests_total{provider="-",route="/v1/models",status="401"} 1"#,
