@@ -138,9 +138,12 @@ extension Daemon: DaemonControl {
 
     /// Prometheus text.
     public func metrics() async -> String {
-        let measures = await registry.records.map { ($0.status.id, $0.measures) }
+        let records = await registry.records
+        let heads = Set(records.compactMap(\.status.pid))
         return await MetricsText(
-            status: status(), gateway: registry.totals.report, measures: Dictionary(measures) { $1 }
+            status: status(), gateway: registry.totals.report,
+            measures: Dictionary(records.map { ($0.status.id, $0.measures) }) { $1 },
+            gpus: spawner.readGPUs(heads: heads)
         ).render()
     }
 

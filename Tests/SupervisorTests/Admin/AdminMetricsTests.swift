@@ -32,6 +32,13 @@ struct AdminMetricsTests {
                 readyAfter: .milliseconds(41_500), probes: [.health: .milliseconds(2), .canary: .milliseconds(250)]),
             "embed-0": InstanceMeasures(restarts: ["exit": 2, "hang": 1]),
         ]
+        let gpu = GPU(index: 1, uuid: "GPU-1", name: "Fake", memoryBytes: 80)
+        metrics.gpus = [
+            GPUReading(
+                gpu, GPUMemory(free: 10, total: 80, holders: [5: 40, 6: 8, 7: 2, 8: 1]), utilization: 0.75,
+                sessions: [4]
+            ) { [5: 4, 6: 4, 7: 1][$0] }
+        ]
         return metrics.render().split(separator: "\n").map(String.init)
     }
 
@@ -53,6 +60,9 @@ struct AdminMetricsTests {
             #"stoker_requests_total{provider="-",route="/v1/models",status="401"} 1"#,
             #"stoker_client_aborts_total{provider="chat"} 4"#, #"stoker_retries_total{reason="refused"} 1"#,
             #"stoker_upstream_lost_total{instance="chat-0"} 3"#, #"stoker_upstream_lost_total{instance="embed-0"} 0"#,
+            #"stoker_gpu_memory_bytes{gpu="1",kind="total"} 80"#, #"stoker_gpu_memory_bytes{gpu="1",kind="used"} 70"#,
+            #"stoker_gpu_memory_bytes{gpu="1",kind="free"} 10"#, #"stoker_gpu_memory_bytes{gpu="1",kind="own"} 48"#,
+            #"stoker_gpu_memory_bytes{gpu="1",kind="foreign"} 2"#, #"stoker_gpu_utilization_ratio{gpu="1"} 0.75"#,
             "stoker_gateway_restarts_total 1",
             #"stoker_inter_chunk_seconds_bucket{provider="chat",le="0.0001"} 3"#,
             #"stoker_inter_chunk_seconds_bucket{provider="chat",le="0.0002"} 5"#,

@@ -12,12 +12,18 @@ public struct MetricsText: Sendable {
     public var gateway: GatewayReport?
     /// What is counted and timed of each instance.
     public var measures: [String: InstanceMeasures]
+    /// The GPUs.
+    public var gpus: [GPUReading]
 
     /// Metrics of a status and a report.
-    public init(status: StatusReport, gateway: GatewayReport?, measures: [String: InstanceMeasures] = [:]) {
+    public init(
+        status: StatusReport, gateway: GatewayReport?, measures: [String: InstanceMeasures] = [:],
+        gpus: [GPUReading] = []
+    ) {
         self.status = status
         self.gateway = gateway
         self.measures = measures
+        self.gpus = gpus
     }
 
     /// The text.
@@ -38,6 +44,7 @@ public struct MetricsText: Sendable {
             text.sample(
                 [("provider", count.provider), ("model", count.model), ("kind", count.kind)], Double(count.count))
         }
+        processors(into: &text)
         text.family("stoker_gateway_restarts_total", .counter, "How often the gateway process was started again.")
         text.sample([], Double(status.gateway.restarts))
         return text.text
@@ -73,6 +80,23 @@ public struct MetricsText: Sendable {
         }
         text.family("stoker_inflight_requests", .gauge, "Requests in flight through the gateway.")
         for (_, instance) in all { text.sample([("instance", instance.id)], Double(instance.inflight)) }
+    }
+
+    private func processors(into text: inout MetricsWriter) {
+        text.family("stoker_gpu_memory_bytes", .gauge, "A GPU's memory: all, what is used and free, and whose it is.")
+        for reading in gpus {
+            let kinds = [
+                ("total", reading.gpu.memoryBytes), ("used", reading.used), ("free", reading.free),
+                ("own", reading.own), ("foreign", reading.foreign),
+            ]
+            for (kind, bytes) in kinds {
+                text.sample([("gpu", String(reading.gpu.index)), ("kind", kind)], Double(bytes))
+            }
+        }
+        text.family("stoker_gpu_utilization_ratio", .gauge, "How busy a GPU was in its last sample period (0 to 1).")
+        for reading in gpus {
+            if let ratio = reading.utilization { text.sample([("gpu", String(reading.gpu.index))], ratio) }
+        }
     }
 
     private func requests(into text: inout MetricsWriter) {
