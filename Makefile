@@ -15,7 +15,7 @@ MODEL ?=
 PORT ?= 8080
 ADMIN_PORT ?= 8081
 
-.PHONY: help deps build run test test-fast test-swift test-end-to-end real-vllm lint install clean
+.PHONY: help deps build run test test-fast test-swift test-end-to-end real-vllm lint deb install clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -52,6 +52,9 @@ test-end-to-end: build
 lint: deps
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 
+deb: build ## Makes Debian packages in out/
+	@scripts/deb $(BIN) out
+
 install: ## Installs program, unit and user (after `make build`; as root)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stoker
 	install -D -m 644 units/stoker.service $(DESTDIR)$(PREFIX)/lib/systemd/system/stoker.service
@@ -61,4 +64,4 @@ install: ## Installs program, unit and user (after `make build`; as root)
 	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl daemon-reload
 
 clean: ## Removes what was built here
-	rm -rf .build
+	rm -rf .build out
