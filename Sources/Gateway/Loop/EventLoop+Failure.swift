@@ -4,7 +4,7 @@ import Synchronization
 extension EventLoop {
     /// Does what the exchange has decided.
     func perform(_ client: ClientPointer, _ action: Exchange.Action, _ failure: RunFailure) {
-        if client.pointee.exchange.isSuspect { logSuspect(client, failure) }
+        if action != .passOn, client.pointee.exchange.isSuspect { logSuspect(client, failure) }
         switch action {
         case .proceed: break
         case .passOn: commit(client)

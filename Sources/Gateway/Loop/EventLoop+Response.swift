@@ -243,8 +243,8 @@ extension EventLoop {
             case .undecided: return isWhole ? .passOn : .proceed
             case .content: return .passOn
             case .error:
-                let isDead = StreamStart.isEngineDead(payload)
-                return client.pointee.exchange.handle(.answer(isDead ? .engineDead : .firstEventError))
+                if StreamStart.isEngineDead(payload) { return verdictOnDeath(client) }
+                return client.pointee.exchange.handle(.answer(.firstEventError))
             case .aborted: return client.pointee.exchange.handle(.answer(.aborted))
             }
         }
@@ -256,13 +256,17 @@ extension EventLoop {
     }
 
     private func verdictOnServerError(_ client: ClientPointer, _ body: ByteView) -> Exchange.Action {
-        if client.pointee.status == 500, StreamStart.isEngineDead(body) {
-            return client.pointee.exchange.handle(.answer(.engineDead))
-        }
+        if client.pointee.status == 500, StreamStart.isEngineDead(body) { return verdictOnDeath(client) }
         if let run = client.pointee.run, !run.pointee.published.load(ordering: .acquiring) {
             return client.pointee.exchange.handle(.answer(.unpublished))
         }
         return client.pointee.status == 503 ? client.pointee.exchange.handle(.answer(.busy)) : .passOn
+    }
+
+    private func verdictOnDeath(_ client: ClientPointer) -> Exchange.Action {
+        let action = client.pointee.exchange.handle(.answer(.engineDead))
+        if action == .passOn, client.pointee.exchange.isSuspect { logSuspect(client, .engineDead) }
+        return action
     }
 
     /// Remembers who made a response.
