@@ -60,6 +60,7 @@ extension EventLoop {
     @inline(__always) private func attach(_ client: ClientPointer, _ upstream: UpstreamPointer, _ run: RunRoute) {
         upstream.pointee.client = client
         upstream.pointee.run = run.cell
+        upstream.pointee.interim = 0
         upstream.pointee.addressID = run.addressID
         client.pointee.upstream = upstream
     }

@@ -23,6 +23,8 @@ final class EventLoop: @unchecked Sendable {
 
     /// The most bytes of a response that are held.
     static let holdLimit = 16 << 10
+    /// The most interim responses before the one that counts.
+    static let interimLimit: UInt16 = 32
     /// The most bytes of one read.
     static let readSize = 64 << 10
 
