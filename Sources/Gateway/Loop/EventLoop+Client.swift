@@ -62,6 +62,10 @@ extension EventLoop {
         if !client.pointee.inbound.hasMemory {
             client.pointee.inbound = pool.take(BufferPool.sizes.middle)
         } else if client.pointee.inbound.room == 0 {
+            guard reserveHead(client) else {
+                refuseHead(client, .headTooLarge, ErrorCode.headTooLarge.message)
+                return false
+            }
             pool.reserve(&client.pointee.inbound, 4096)
         }
         let room = client.pointee.inbound.room
@@ -251,8 +255,7 @@ extension EventLoop {
         case .head:
             if client.pointee.outbound.isEmpty, client.pointee.hasBegun, !client.pointee.inbound.isEmpty {
                 // Of the request before this one nothing counts any more.
-                beginWithoutHead(client)
-                refuse(client, .requestTimeout)
+                refuseHead(client, .requestTimeout, ErrorCode.requestTimeout.message)
             } else {
                 closeClient(client)
             }

@@ -16,14 +16,13 @@ extension EventLoop {
         switch RequestHeadParser.parse(client.pointee.inbound.view, into: headers, limit: limits.headerBytes) {
         case .incomplete: return false
         case .bad(let failure):
-            beginWithoutHead(client)
             let code: ErrorCode =
                 switch failure {
                 case .tooLarge: .headTooLarge
                 case .version: .versionNotSupported
                 default: .invalidRequest
                 }
-            refuse(client, code, failure.message)
+            refuseHead(client, code, failure.message)
         case .complete(let head):
             client.pointee.head = head
             client.pointee.hasSkippedLine = false
@@ -37,9 +36,24 @@ extension EventLoop {
         return true
     }
 
-    /// What came is no head, or not a whole one: an answer to it is all there is to do. It speaks the dialect of the path,
-    /// as far as that can be read.
-    func beginWithoutHead(_ client: ClientPointer) {
+    /// Makes sure that the process may keep a head longer than most: strangers send heads, so these have half of the
+    /// bodies' memory at most.
+    func reserveHead(_ client: ClientPointer) -> Bool {
+        let inbound = client.pointee.inbound
+        let more = max(inbound.count * 2, BufferPool.sizes.large) - client.pointee.reserved
+        guard more > 0, inbound.capacity - inbound.count < 4096 else { return true }
+        let total = shared.bodyMemory.wrappingAdd(more, ordering: .relaxed).newValue
+        if limits.bodyMemoryBytes > 0, total > limits.bodyMemoryBytes / 2, total > more {
+            _ = shared.bodyMemory.wrappingSubtract(more, ordering: .relaxed)
+            return false
+        }
+        client.pointee.reserved += more
+        return true
+    }
+
+    /// Answers what is no request, or not a whole one, and ends the connection: nobody knows where the next one would
+    /// begin. The answer speaks the dialect of the path, as far as that can be read.
+    func refuseHead(_ client: ClientPointer, _ code: ErrorCode, _ message: StaticString) {
         setActive(client, true)
         beginMeasuring(client)
         client.pointee.head = RequestHead()
@@ -48,6 +62,7 @@ extension EventLoop {
         let view = client.pointee.inbound.view
         let space = view.slice(0, min(view.count, 32)).firstIndex(of: 0x20).map { $0 + 1 } ?? view.count
         client.pointee.dialect = Route.dialect(ofUnknown: view.dropping(space))
+        refuse(client, code, message)
     }
 
     /// A whole head is here: who asks, for what, and may they.
