@@ -51,6 +51,7 @@ class Gateway:
     """A gateway that runs: its port, and the processes whose time and memory count."""
 
     name = ""
+    loops = 1
 
     def __init__(self, folder, port, upstream, cores, other_cores):
         self.folder = os.path.join(folder, f"{self.name.replace(' ', '-')}-{port}")
@@ -249,7 +250,7 @@ gateway: {{ loops: {self.loops} }}
         listener.listen(1024)
         log = open(os.path.join(self.folder, "counted.log"), "w")
         self.process = subprocess.Popen(
-            tool + [self.program, "gateway", "--registry", f"{self.folder}/counted.sock", "--loops", "1",
+            tool + [self.program, "gateway", "--registry", f"{self.folder}/counted.sock", "--loops", str(self.loops),
                     "--listener", f"{listener.fileno()}=127.0.0.1:{self.port}"],
             pass_fds=[listener.fileno()], stdout=log, stderr=log)
         listener.close()
