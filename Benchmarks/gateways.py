@@ -309,7 +309,7 @@ class VllmRouter(Gateway):
 
     def start(self):
         self.launch(["vllm-router", "--worker-urls", f"http://127.0.0.1:{self.upstream}", "--host", "127.0.0.1",
-                     "--port", str(self.port)])
+                     "--port", str(self.port), "--prometheus-port", str(self.port + 2000)])
         self.settle()
 
     def settle(self):
@@ -328,7 +328,7 @@ class SglangRouter(VllmRouter):
 
     def start(self):
         self.launch(["sglang-router", "--worker-urls", f"http://127.0.0.1:{self.upstream}", "--host", "127.0.0.1",
-                     "--port", str(self.port)])
+                     "--port", str(self.port), "--prometheus-port", str(self.port + 2000)])
         self.settle()
 
 
