@@ -38,7 +38,10 @@ extension InstanceOwner {
         complete(&status, lifecycle.models, now)
         return InstanceRecord(
             provider: plan.provider.name, kind: .launched, status: status, entries: entries,
-            settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay)
+            settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay,
+            measures: InstanceMeasures(
+                restarts: lifecycle.restartsByKind, readyAfter: lifecycle.readyAfter,
+                probes: monitor?.probeDurations ?? [:]))
     }
 
     private func makeRecord(
@@ -67,7 +70,7 @@ extension InstanceOwner {
         if status.endpoint == nil { status.endpoint = attach.baseURL.description }
         return InstanceRecord(
             provider: plan.provider.name, kind: .attached, status: status, entries: entries,
-            settled: lifecycle.isSettled)
+            settled: lifecycle.isSettled, measures: InstanceMeasures(probes: monitor?.probeDurations ?? [:]))
     }
 
     private func complete(_ status: inout InstanceStatus, _ models: [ModelCard], _ now: Instant) {

@@ -14,11 +14,13 @@ public struct InstanceRecord: Sendable, Hashable {
     public var settled: Bool
     /// Whether it is expected to serve before long without anybody's help: starting, or ended and to be started again.
     public var isOnItsWay: Bool
+    /// What only `/metrics` shows.
+    public var measures: InstanceMeasures
 
     /// A record.
     public init(
         provider: String, kind: ProviderKind, status: InstanceStatus, entries: [InstanceEntry], settled: Bool,
-        isOnItsWay: Bool = false
+        isOnItsWay: Bool = false, measures: InstanceMeasures = InstanceMeasures()
     ) {
         self.provider = provider
         self.kind = kind
@@ -26,6 +28,7 @@ public struct InstanceRecord: Sendable, Hashable {
         self.entries = entries
         self.settled = settled
         self.isOnItsWay = isOnItsWay
+        self.measures = measures
     }
 }
 
