@@ -83,15 +83,17 @@ extension EventLoop {
 
     /// A number in decimal, with at least so many digits.
     private func put(_ number: Int, digits: Int = 1) {
-        var power = 1
-        var count = 1
-        while count < digits || number / power >= 10 {
-            power &*= 10
-            count &+= 1
-        }
-        while power > 0 {
-            accessLines.append(UInt8(truncatingIfNeeded: number / power % 10) &+ 0x30)
-            power /= 10
+        var room: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        withUnsafeMutableBytes(of: &room) { raw in
+            let bytes = raw.bindMemory(to: UInt8.self)
+            var at = bytes.count
+            var rest = UInt(max(0, number))
+            repeat {
+                at &-= 1
+                bytes[at] = UInt8(truncatingIfNeeded: rest % 10) &+ 0x30
+                rest /= 10
+            } while rest > 0 || bytes.count &- at < digits
+            put(ByteView(UnsafePointer(bytes.baseAddress!) + at, bytes.count &- at))
         }
     }
 
