@@ -577,3 +577,22 @@ def test_secrets_are_nowhere(folder, make_venv):
             for name, secret in secrets.items():
                 at = text.find(secret)
                 assert at < 0, f"{name}: …{text[max(0, at - 300):at + 60]}"
+
+
+def test_a_bug_report_has_everything_but_secrets(folder, make_venv):
+    venv = make_venv()
+    config = harness.config(
+        [venv.provider(env=json.dumps({"MY_TOKEN": "a-token-of-mine"}), args='["--served-model-name", "org/m"]')],
+        master_key="a-master-key-of-mine")
+    with harness.Stoker(config, key="a-master-key-of-mine") as stoker:
+        stoker.wait_state("chat-0", "ready")
+        stoker.post("/v1/chat/completions", {"model": "chat/org/m", "messages": []})
+        report = stoker.cli("bug-report", "--config", stoker.folder / "stoker.yaml")
+        assert report.returncode == 0, report.stderr
+        for words in ("==== versions", "==== configuration", "==== problems", '"state":"ready"',
+                      "==== output of chat-0, current run", "vLLM"):
+            assert words in report.stdout, words
+        assert "of-mine" not in report.stdout
+        assert "==== output" not in stoker.cli("bug-report", "--no-logs").stdout
+    alone = stoker.cli("bug-report")
+    assert alone.returncode == 0 and "no daemon answers" in alone.stdout
