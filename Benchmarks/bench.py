@@ -79,7 +79,7 @@ def measure(gateway, load, arguments, chunk_bytes, rate):
     used, result = cpu("closed", 4, seconds, 1 << 20)
     out["CPU per MiB of request body, µs"] = used / (result["done"] * result["request_bytes"] / (1 << 20)) * 1e6
     if rate:
-        _, result = cpu("rate", 64, seconds, rate)
+        _, result = cpu("rate", 64, 2 * seconds, rate)
         out["latency at the constant rate, p50 µs"] = result["p50_us"]
         out["latency at the constant rate, p99 µs"] = result["p99_us"]
     return out
@@ -93,7 +93,7 @@ def baseline(load, arguments, rate):
         out[f"chunk's age at {streams} streams, p50 µs"] = result["p50_us"]
         out[f"chunk's age at {streams} streams, p99 µs"] = result["p99_us"]
     if rate:
-        result = load.run(STANDIN_PORT, "rate", 64, arguments.seconds, rate)
+        result = load.run(STANDIN_PORT, "rate", 64, 2 * arguments.seconds, rate)
         out["latency at the constant rate, p50 µs"] = result["p50_us"]
         out["latency at the constant rate, p99 µs"] = result["p99_us"]
     return out

@@ -78,7 +78,7 @@ import Testing
     @Test func longStringsInOnePieceAreWhatByteByByteSays() {
         var numbers = SeededNumbers(seed: 4)
         let pieces = [
-            "a", "some words ", " text longer than sixteen and than sixty-four bytes, of which there is nothing to say ",
+            "a", "some words ", " text longer than sixteen and than sixty-four bytes, of which nothing is to be said ",
             "é", "€", "中文", "😀", "\\n", "\\\\", "\\\"", "\\/", "\\u00e9", "\\ud83d\\uDE00",
         ]
         for _ in 0..<2_000 {
