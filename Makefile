@@ -14,8 +14,9 @@ DEV := $(STOKER_DEV_DIR)
 MODEL ?=
 PORT ?= 8080
 ADMIN_PORT ?= 8081
+ROUNDS ?= 7
 
-.PHONY: help deps build run test test-fast fuzz test-swift test-end-to-end real-vllm lint deb install clean
+.PHONY: help deps build run test test-fast fuzz test-swift test-end-to-end real-vllm lint bench bench-counts deb install clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -55,6 +56,14 @@ test-end-to-end: build
 
 lint: deps
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+
+bench: build ## Measures the gateway beside nginx and HAProxy: times and memory (ROUNDS=…), 15 minutes on an idle machine
+	@scripts/bench-deps
+	Benchmarks/bench.py --stoker $(BIN) --rounds $(ROUNDS) --others
+
+bench-counts: build ## Counts the gateway's instructions and system calls beside theirs: repeatable on a busy machine
+	@scripts/bench-deps
+	Benchmarks/bench.py --stoker $(BIN) --counts
 
 deb: build ## Makes Debian packages in out/
 	@scripts/deb $(BIN) out

@@ -2,7 +2,7 @@
 """Measures Stoker's worker against nginx and HAProxy, in turn, on the same machine. docs/benchmarks.md has the rest.
 
     bench.py [--stoker PROGRAM] [--rounds 7] [--seconds 2] [--others] [--json FILE]
-    bench.py --instructions [--stoker PROGRAM]       user instructions by callgrind, instead of times
+    bench.py --counts [--stoker PROGRAM]             instructions by callgrind and system calls by strace, instead of times
 """
 
 import argparse
@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def measure(gateway, load, arguments, chunk_bytes, rate):
     used, result = cpu("closed", 4, seconds, 1 << 20)
     out["CPU per MiB of request body, µs"] = used / (result["done"] * result["request_bytes"] / (1 << 20)) * 1e6
     if rate:
-        _, result = cpu("rate", 64, seconds, rate)
+        _, result = cpu("rate", 64, 2 * seconds, rate)
         out["latency at the constant rate, p50 µs"] = result["p50_us"]
         out["latency at the constant rate, p99 µs"] = result["p99_us"]
     return out
@@ -92,7 +93,7 @@ def baseline(load, arguments, rate):
         out[f"chunk's age at {streams} streams, p50 µs"] = result["p50_us"]
         out[f"chunk's age at {streams} streams, p99 µs"] = result["p99_us"]
     if rate:
-        result = load.run(STANDIN_PORT, "rate", 64, arguments.seconds, rate)
+        result = load.run(STANDIN_PORT, "rate", 64, 2 * arguments.seconds, rate)
         out["latency at the constant rate, p50 µs"] = result["p50_us"]
         out["latency at the constant rate, p99 µs"] = result["p99_us"]
     return out
@@ -216,19 +217,79 @@ def instructions(kinds, folder, cores):
     chunk_bytes = chunk_length()
     for kind in kinds:
         short, _ = count(kind, "count", 8, 500, 450)
-        long, _ = count(kind, "count", 8, 2500, 450)
+        long, _ = count(kind, "count", 8, 4500, 450)
         few, one = count(kind, "streams", 4, 2, 5000, 100)
         many, two = count(kind, "streams", 4, 10, 5000, 100)
         small, _ = count(kind, "count", 2, 4, 1 << 20)
         large, _ = count(kind, "count", 2, 20, 1 << 20)
         chunks = (two["bytes"] - one["bytes"]) / chunk_bytes
         out[kind.name] = {
-            "user instructions per request": (long - short) / 2000,
+            "user instructions per request": (long - short) / 4000,
             "user instructions per chunk": (many - few) / chunks,
             "user instructions per MiB of request body": (large - small) / 16,
         }
         print(kind.name, out[kind.name], file=sys.stderr, flush=True)
     return out
+
+
+def calls(kinds, folder, cores):
+    """System calls per request and per chunk, by strace."""
+    own, two, _, load_core = cores
+    load, out = Load(load_core), {}
+    chunk_bytes = chunk_length()
+
+    def trace(gateway, *words):
+        """What the workers called during a load: names and how often."""
+        path = os.path.join(gateway.folder, "strace")
+        tool = subprocess.Popen(["strace", "-f", "-c", "-U", "name,calls", "-o", path]
+                                + [f"--attach={pid}" for pid in gateway.workers], stderr=subprocess.DEVNULL)
+        time.sleep(1)
+        result = load.run(gateway.port, *words)
+        tool.send_signal(signal.SIGINT)
+        tool.wait()
+        with open(path) as file:
+            lines = (line.split() for line in file)
+            found = {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
+        found.pop("total", None)
+        return found, result
+
+    def written(found, units):
+        """All of them, and by name what is not rare."""
+        often = sorted((count / units, name) for name, count in found.items() if count / units >= 0.05)
+        return f"{sum(found.values()) / units:.2f}: " + ", ".join(f"{name} {count:.2f}" for count, name in reversed(often))
+
+    for index, kind in enumerate(kinds):
+        gateway = kind(folder, 19800 + index, STANDIN_PORT, two if kind.loops > 1 else own, load_core)
+        try:
+            gateway.start()
+            load.run(gateway.port, "count", 64, 500, 450)
+            requests, result = trace(gateway, "count", 64, 5000, 450)
+            streams, flow = trace(gateway, "streams", 64, 3, 16_000, 100)
+            out[kind.name] = {
+                "system calls per request": written(requests, result["done"]),
+                "system calls per chunk": written(streams, flow["bytes"] / chunk_bytes),
+            }
+        finally:
+            gateway.stop()
+    return out
+
+
+def counts(arguments, kinds, folder, cores):
+    """What can be counted, and so repeated on a busy machine."""
+    if shutil.which("strace"):
+        found = calls(kinds, folder, cores)
+        for name, rows in found.items():
+            for row, text in rows.items():
+                print(f"* {name}, {row}: {text}")
+        print()
+    else:
+        print("strace is not installed: no system calls are counted", file=sys.stderr)
+    found = instructions(kinds + [gateways.StokerTwoLoops], folder, cores)
+    table(kinds + [gateways.StokerTwoLoops], list(found["Stoker"]), [found])
+    for row in found["Stoker"]:
+        ratio = found[gateways.StokerTwoLoops.name][row] / found["Stoker"][row]
+        print(f"\ntwo loops ÷ one, {row}: × {ratio:.2f}", end="")
+    print()
 
 
 def main():
@@ -239,7 +300,7 @@ def main():
     parser.add_argument("--rate", type=int, default=0, help="requests per second; default: half of nginx's saturation")
     parser.add_argument("--others", action="store_true", help="vllm-router, sglang-router, LiteLLM, where installed")
     parser.add_argument("--no-memory", action="store_true")
-    parser.add_argument("--instructions", action="store_true", help="count by callgrind instead")
+    parser.add_argument("--counts", action="store_true", help="instructions and system calls instead of times")
     parser.add_argument("--json", help="where to write every value of every round")
     arguments = parser.parse_args()
     build()
@@ -259,19 +320,17 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
     for kind in (gateways.Nginx, gateways.HAProxy):
         if not kind.installed():
-            print(f"{kind.name} is not installed: apt-get install {kind.name.lower()} compares with it", file=sys.stderr)
+            print(f"{kind.name} is not installed: scripts/bench-deps installs it", file=sys.stderr)
     kinds = [kind for kind in (gateways.Nginx, gateways.HAProxy, gateways.Stoker) if kind.installed()]
     with tempfile.TemporaryDirectory(prefix="stoker-bench-") as folder:
         standin = subprocess.Popen([f"{BUILD}/standin", str(STANDIN_PORT)],
                                    preexec_fn=lambda: os.sched_setaffinity(0, standin_core))
         try:
             gateways.wait_for(STANDIN_PORT)
-            if arguments.instructions:
+            if arguments.counts:
                 if not shutil.which("valgrind"):
-                    raise SystemExit("--instructions needs valgrind")
-                counts = instructions(kinds, folder, cores)
-                table(kinds, list(counts["Stoker"]), [counts])
-                return
+                    raise SystemExit("--counts needs valgrind: scripts/bench-deps installs it")
+                return counts(arguments, kinds, folder, cores)
             timed = kinds + [gateways.StokerTwoLoops]
             if arguments.others:
                 timed += [kind for kind in (gateways.VllmRouter, gateways.SglangRouter, gateways.LiteLLM)

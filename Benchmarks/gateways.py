@@ -51,6 +51,7 @@ class Gateway:
     """A gateway that runs: its port, and the processes whose time and memory count."""
 
     name = ""
+    loops = 1
 
     def __init__(self, folder, port, upstream, cores, other_cores):
         self.folder = os.path.join(folder, f"{self.name.replace(' ', '-')}-{port}")
@@ -249,7 +250,7 @@ gateway: {{ loops: {self.loops} }}
         listener.listen(1024)
         log = open(os.path.join(self.folder, "counted.log"), "w")
         self.process = subprocess.Popen(
-            tool + [self.program, "gateway", "--registry", f"{self.folder}/counted.sock", "--loops", "1",
+            tool + [self.program, "gateway", "--registry", f"{self.folder}/counted.sock", "--loops", str(self.loops),
                     "--listener", f"{listener.fileno()}=127.0.0.1:{self.port}"],
             pass_fds=[listener.fileno()], stdout=log, stderr=log)
         listener.close()
@@ -308,7 +309,7 @@ class VllmRouter(Gateway):
 
     def start(self):
         self.launch(["vllm-router", "--worker-urls", f"http://127.0.0.1:{self.upstream}", "--host", "127.0.0.1",
-                     "--port", str(self.port)])
+                     "--port", str(self.port), "--prometheus-port", str(self.port + 2000)])
         self.settle()
 
     def settle(self):
@@ -327,7 +328,7 @@ class SglangRouter(VllmRouter):
 
     def start(self):
         self.launch(["sglang-router", "--worker-urls", f"http://127.0.0.1:{self.upstream}", "--host", "127.0.0.1",
-                     "--port", str(self.port)])
+                     "--port", str(self.port), "--prometheus-port", str(self.port + 2000)])
         self.settle()
 
 

@@ -3,7 +3,8 @@
 //   load PORT closed CONNECTIONS SECONDS BODY_BYTES        as many requests as go, one at a time on each connection
 //   load PORT count CONNECTIONS REQUESTS BODY_BYTES        exactly so many, for counting instructions
 //   load PORT rate CONNECTIONS SECONDS PER_SECOND          at a constant rate; latency from the moment a request was due
-//   load PORT streams STREAMS SECONDS GAP_US CHUNKS        streams one after the other on each connection
+//   load PORT streams STREAMS SECONDS GAP_US CHUNKS        streams one after the other on each connection, begun at even
+//                                                          distances so that their chunks do not come in bursts
 //   load PORT hold STREAMS SECONDS GAP_US CHUNKS           the same, opened at 1,000 a second, then held open
 //
 // Chunks are counted by bytes delivered. Every chunk carries the moment of its writing, so its age is known.
@@ -12,12 +13,14 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -180,11 +183,14 @@ int main(int count, char **words) {
         build(atol(words[5]), "");
         if (!strcmp(mode, "count")) { limit = atol(words[4]); seconds = 600; }
     }
+    prctl(PR_SET_TIMERSLACK, 1);
     poller = epoll_create1(0);
     connections = calloc((size_t)amount, sizeof *connections);
     if (!hold) for (int index = 0; index < amount; index++, opened++) if (!open_connection(&connections[index])) return 1;
     uint64_t begin = now(), end = begin + (uint64_t)(seconds * 1e9), started = 0, lastByte = begin;
-    if (!rate && !hold)
+    uint64_t distance = streams && !hold ? strtoull(words[5], NULL, 10) * 1000u / (uint64_t)amount : 0;
+    int begun = 0;
+    if (!rate && !streams)
         for (int index = 0; index < amount; index++)
             if (!limit || (long)started < limit) { started++; start(&connections[index], now()); }
     struct epoll_event events[256];
@@ -202,6 +208,11 @@ int main(int count, char **words) {
                 started++;
             }
             wait = 0;
+            // Sleeps until the next is due, so that the stand-in has the processor where both share one.
+            uint64_t due = begin + started * 1000000000u / (uint64_t)rate, present = now();
+            struct pollfd ready = {.fd = poller, .events = POLLIN};
+            struct timespec rest = {.tv_nsec = due > present ? (long)(due - present < 100000000 ? due - present : 100000000) : 0};
+            if (rest.tv_nsec > 0) ppoll(&ready, 1, &rest, NULL);
         }
         if (hold && opened < amount) {
             while (opened < amount && begin + (uint64_t)opened * 1000000u <= moment) {
@@ -210,6 +221,11 @@ int main(int count, char **words) {
                 opened++;
             }
             wait = 1;
+        }
+        for (; streams && !hold && begun < amount; begun++) {
+            wait = 0;
+            if (begin + (uint64_t)begun * distance > moment) break;
+            start(&connections[begun], moment);
         }
         int ready = epoll_wait(poller, events, 256, wait);
         idle = ready == 0 ? idle + 1 : 0;

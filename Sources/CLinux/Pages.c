@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <link.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ static int let_go(struct dl_phdr_info *object, size_t size, void *context) {
 
 size_t stoker_release_program_pages(void) {
     size_t advised = 0;
+    malloc_trim(0);
     dl_iterate_phdr(let_go, &advised);
     return advised;
 }

@@ -74,6 +74,38 @@ import Testing
         }
     }
 
+    /// Everything that a string can hold, at every place of the blocks that long strings are looked at in; and broken.
+    @Test func longStringsInOnePieceAreWhatByteByByteSays() {
+        var numbers = SeededNumbers(seed: 4)
+        let pieces = [
+            "a", "some words ", " text longer than sixteen and than sixty-four bytes, of which nothing is to be said ",
+            "é", "€", "中文", "😀", "\\n", "\\\\", "\\\"", "\\/", "\\u00e9", "\\ud83d\\uDE00",
+        ]
+        for _ in 0..<2_000 {
+            var body = Array(#"{"input":""#.utf8)
+            for _ in 0..<Int.random(in: 0...30, using: &numbers) {
+                body += Array(pieces.randomElement(using: &numbers)!.utf8)
+            }
+            body += Array(#"","model":"a/b"}"#.utf8)
+            if Bool.random(using: &numbers) {
+                let odd: [UInt8] = [0x00, 0x1f, 0x22, 0x5c, 0x75, 0x7f, 0x80, 0xbf, 0xc0, 0xed, 0xf4, 0xff]
+                body[Int.random(in: 0..<body.count, using: &numbers)] = odd.randomElement(using: &numbers)!
+            }
+            let cut = Int.random(in: 0...body.count, using: &numbers)
+            var whole = ModelScanner()
+            withView(body) { _ = whole.feed($0) }
+            var halves = ModelScanner()
+            for half in [Array(body[..<cut]), Array(body[cut...])] { withView(half) { _ = halves.feed($0) } }
+            var single = ModelScanner()
+            for byte in body { withView([byte]) { _ = single.feed($0) } }
+            let verdict = single.finish()
+            #expect(whole.finish() == verdict, "\(String(decoding: body, as: UTF8.self))")
+            #expect(halves.finish() == verdict, "\(String(decoding: body, as: UTF8.self)) cut at \(cut)")
+            #expect(whole.model == single.model)
+            #expect(halves.model == single.model)
+        }
+    }
+
     @Test func literalsAreFoundWhereTheyStand() {
         var numbers = SeededNumbers(seed: 3)
         for _ in 0..<4_000 {

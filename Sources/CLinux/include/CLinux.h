@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "Scan.h"
+
 /// pidfd_open(2); -1 and errno on failure.
 int stoker_pidfd_open(pid_t pid);
 /// pidfd_send_signal(2) without siginfo; -1 and errno on failure.
@@ -82,8 +84,8 @@ int stoker_unlinked_file(const char *folder);
 /// pidfd_getfd(2): a copy, close-on-exec, of another process's descriptor; -1 and errno.
 int stoker_pidfd_getfd(int pidfd, int fd);
 /// Lets go of the pages of the program and its libraries that nobody has written to: those still needed come back from
-/// the page cache when they are touched. For after a start that went through much more code than what follows it.
-/// Returns the bytes that this was said of.
+/// the page cache when they are touched; and of what the heap holds free. For after a start that went through much more code
+/// and memory than what follows it. Returns the bytes of the program that this was said of.
 size_t stoker_release_program_pages(void);
 
 /// Opens NVML at run time by its library's name: 0, -1 where there is none, -2 where it is no NVML, -3 where it does not

@@ -29,11 +29,23 @@ public struct FrameCodec: Sendable {
 
     /// A message as a frame.
     public static func encode<Message: Encodable>(_ message: Message) throws -> [UInt8] {
-        let body = try JSONEncoder().encode(message)
+        frame([UInt8](try JSONEncoder().encode(message)))
+    }
+
+    /// What a gateway says as a frame. The message that comes again and again, a report, is written without Foundation.
+    public static func encode(_ message: GatewayMessage) throws -> [UInt8] {
+        guard case .report(let report) = message else { return frame([UInt8](try JSONEncoder().encode(message))) }
+        return frame(ReportText(report).bytes)
+    }
+
+    private static func frame(_ body: [UInt8]) -> [UInt8] {
         let length = UInt32(body.count)
         var frame: [UInt8] = []
         frame.reserveCapacity(body.count + 4)
-        for shift in [24, 16, 8, 0] as [UInt32] { frame.append(UInt8(truncatingIfNeeded: length >> shift)) }
+        frame.append(UInt8(truncatingIfNeeded: length >> 24))
+        frame.append(UInt8(truncatingIfNeeded: length >> 16))
+        frame.append(UInt8(truncatingIfNeeded: length >> 8))
+        frame.append(UInt8(truncatingIfNeeded: length))
         frame.append(contentsOf: body)
         return frame
     }

@@ -74,7 +74,7 @@ struct ModelScanner {
             switch state {
             case .string:
                 let from = at
-                at = Self.plainRun(view, at)
+                at = isKey ? TextRun.plain(view, at) : TextRun.text(view, at, &hasEscapes)
                 if at > from, isKey, matchesModel || matchesPrevious { matchRun(view, from, at) }
                 if at == count { continue }
                 if view[at] == 0x22 {
@@ -83,12 +83,7 @@ struct ModelScanner {
                     at &+= 1
                     continue
                 }
-                if view[at] == 0x5c, !isKey, at &+ 1 < count, Self.isShortEscape(view[at &+ 1]) {
-                    hasEscapes = true
-                    at &+= 2
-                    continue
-                }
-                let letter = Self.multibyteLetter(view, at)
+                let letter = TextRun.letter(view, at)
                 if letter > 0 {
                     if isKey { mismatch() }
                     at &+= letter
@@ -96,7 +91,7 @@ struct ModelScanner {
                 }
             case .key, .firstKey:
                 if byte == 0x22 {
-                    let end = Self.plainRun(view, at &+ 1)
+                    let end = TextRun.plain(view, at &+ 1)
                     if end < count, view[end] == 0x22 {
                         wholeKey(view.slice(at &+ 1, end))
                         if failure != nil { return false }
@@ -110,8 +105,8 @@ struct ModelScanner {
                 }
             case .value, .firstElement:
                 if byte == 0x22 {
-                    let end = Self.plainRun(view, at &+ 1)
                     beginString(offset &+ at, key: false)
+                    let end = TextRun.text(view, at &+ 1, &hasEscapes)
                     at = end
                     if end < count, view[end] == 0x22 {
                         endString(offset &+ end)
@@ -150,71 +145,10 @@ struct ModelScanner {
         if takesModel, model != nil { fail(.duplicateModel) }
     }
 
-    /// Whether a byte behind a backslash makes a whole escape with it.
-    @inline(__always) private static func isShortEscape(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x22, 0x5c, 0x2f, 0x62, 0x66, 0x6e, 0x72, 0x74: return true
-        default: return false
-        }
-    }
-
-    /// How many bytes the letter at `at` has that is no ASCII, when it is right and lies whole in these bytes; else 0.
-    @inline(__always) private static func multibyteLetter(_ view: ByteView, _ at: Int) -> Int {
-        guard at &+ 4 <= view.count else { return 0 }
-        let word = UInt32(littleEndian: UnsafeRawPointer(view.base + at).loadUnaligned(as: UInt32.self))
-        if word & 0xc0e0 == 0x80c0 {
-            // U+0080 and up: the first five bits are more than one.
-            return word & 0x1e != 0 ? 2 : 0
-        }
-        if word & 0xc0c0f0 == 0x8080e0 {
-            // U+0800 and up, surrogates left out.
-            let top = (word & 0xf) &<< 1 | (word &>> 13) & 1
-            return top != 0 && top != 0x1b ? 3 : 0
-        }
-        if word & 0xc0c0_c0f8 == 0x8080_80f0 {
-            // U+10000 to U+10FFFF.
-            let plane = (word & 7) &<< 2 | (word &>> 12) & 3
-            return plane != 0 && plane <= 0x10 ? 4 : 0
-        }
-        return 0
-    }
-
     /// Says that the body is over; what is wrong with it, or nil.
     mutating func finish() -> JSONFailure? {
         if failure == nil, state != .done { failure = state == .start ? .notAnObject : .truncated }
         return failure
-    }
-
-    /// The end of the run of plain ASCII string bytes from `at`: no control, no quote, no backslash.
-    @inline(__always) private static func plainRun(_ view: ByteView, _ start: Int) -> Int {
-        var at = start
-        let count = view.count
-        var long = start &+ 64
-        while at &+ 16 <= count {
-            let step = isOdd(view.sixteen(at: at)).first
-            at &+= step
-            if step < 16 { return at }
-            if at < long { continue }
-            // A long run: 64 at a time. The sixteen that end it are looked at again.
-            while at &+ 64 <= count {
-                let first = isOdd(view.sixteen(at: at)) | isOdd(view.sixteen(at: at &+ 16))
-                let second = isOdd(view.sixteen(at: at &+ 32)) | isOdd(view.sixteen(at: at &+ 48))
-                if (first | second).isAny { break }
-                at &+= 64
-            }
-            long = count
-        }
-        while at < count {
-            let byte = view[at]
-            if byte < 0x20 || byte >= 0x80 || byte == 0x22 || byte == 0x5c { break }
-            at &+= 1
-        }
-        return at
-    }
-
-    /// Which of sixteen bytes end a run of plain ones.
-    @inline(__always) private static func isOdd(_ bytes: Sixteen) -> Sixteen {
-        bytes.equal(to: 0x22) | bytes.equal(to: 0x5c) | bytes.signedBelow(0x20)
     }
 
     /// Compares a run of a top-level key's bytes.

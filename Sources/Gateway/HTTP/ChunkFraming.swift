@@ -102,6 +102,12 @@ struct ChunkFraming {
                 progress.relay = at
                 continue
             }
+            let passed = passLine(view, at)
+            if passed > 0 {
+                at &+= passed
+                progress.relay = at
+                continue
+            }
             let byte = view[at]
             at &+= 1
             step(byte)
@@ -125,6 +131,29 @@ struct ChunkFraming {
         }
         progress.consumed = at
         return progress
+    }
+
+    /// Takes what nearly all framing is, where it has come whole: the line end behind a chunk's data, and the line with the
+    /// size of another chunk. How many bytes that was; 0 leaves it to ``step(_:)``.
+    @inline(__always) private mutating func passLine(_ view: ByteView, _ from: Int) -> Int {
+        var at = from
+        if position == .dataReturn {
+            guard at &+ 2 <= view.count, view[at] == 0x0d, view[at &+ 1] == 0x0a else { return 0 }
+            at &+= 2
+            position = .sizeStart
+        }
+        guard position == .sizeStart else { return at &- from }
+        var size: UInt64 = 0
+        var end = at
+        while end < view.count, end &- at < 15, let digit = ASCII.hexValue(view[end]) {
+            size = size &<< 4 | UInt64(digit)
+            end &+= 1
+        }
+        guard size > 0, end &+ 2 <= view.count, view[end] == 0x0d, view[end &+ 1] == 0x0a else { return at &- from }
+        remaining = size
+        lineBytes = 0
+        position = .data
+        return end &+ 2 &- from
     }
 
     /// One byte of framing.

@@ -20,34 +20,39 @@ extension EventLoop {
             LoopCounters.add(counters.pointee.droppedLines)
             return
         }
-        var line = Array(#"{"time":""#.utf8)
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        line += Self.text(time)
-        line += Array(#"","request_id":""#.utf8)
-        client.pointee.requestID.withBytes { line += $0.array }
-        if client.pointee.trace.isPresent { line += Array(#"","traceparent":""#.utf8) + client.pointee.trace.bytes }
-        line += Array(#"","route":""#.utf8) + ByteView(client.pointee.route.pattern).array
-        line += Array(#"","provider":"#.utf8) + providerName(client)
-        line += Array(#","instance":"#.utf8)
-        if let run = client.pointee.loggedRun {
-            line += JSONString.encode(run.pointee.name)
-        } else {
-            line += Array("null".utf8)
+        put(#"{"time":""#)
+        putTime()
+        put(#"","request_id":""#)
+        client.pointee.requestID.withBytes { put($0) }
+        if client.pointee.trace.isPresent {
+            put(#"","traceparent":""#)
+            client.pointee.trace.withBytes { put($0) }
         }
-        line += Array(",\"status\":\(status),\"request_bytes\":\(client.pointee.loggedBody)".utf8)
-        line += Array(",\"response_bytes\":\(client.pointee.responseBytes)".utf8)
-        line += Array(",\"duration_ms\":\(Self.milliseconds(now &- client.pointee.startedAt))".utf8)
+        put(#"","route":""#)
+        put(ByteView(client.pointee.route.pattern))
+        put(#"","provider":"#)
+        putName(providerName(client))
+        put(#","instance":"#)
+        putName(client.pointee.loggedRun?.pointee.name)
+        put(#","status":"#)
+        put(status)
+        put(#","request_bytes":"#)
+        put(client.pointee.loggedBody)
+        put(#","response_bytes":"#)
+        put(client.pointee.responseBytes)
+        put(#","duration_ms":"#)
+        putMilliseconds(now &- client.pointee.startedAt)
         if client.pointee.firstByteAt != 0 {
-            let wait = client.pointee.firstByteAt &- client.pointee.startedAt
-            line += Array(",\"first_byte_ms\":\(Self.milliseconds(wait))".utf8)
+            put(#","first_byte_ms":"#)
+            putMilliseconds(client.pointee.firstByteAt &- client.pointee.startedAt)
         }
         if client.pointee.prompted != (0, 0) {
-            let (prompt, completion) = client.pointee.prompted
-            line += Array(",\"prompt_tokens\":\(prompt),\"completion_tokens\":\(completion)".utf8)
+            put(#","prompt_tokens":"#)
+            put(Int(client.pointee.prompted.0))
+            put(#","completion_tokens":"#)
+            put(Int(client.pointee.prompted.1))
         }
-        accessLines += line
-        accessLines += [0x7d, 0x0a]
+        put("}\n")
     }
 
     /// Hands the lines of this turn to the control thread.
@@ -62,30 +67,71 @@ extension EventLoop {
         if waiting > 64 << 10 { shared.wakeControl() }
     }
 
-    private func providerName(_ client: ClientPointer) -> [UInt8] {
+    private func providerName(_ client: ClientPointer) -> String? {
         let number = client.pointee.providerNumber
-        guard number != 0, let index = table.providerNumbers.firstIndex(of: number) else { return Array("null".utf8) }
-        return JSONString.encode(table.snapshot.providers[index].name)
+        guard number != 0, let index = table.providerNumbers.firstIndex(of: number) else { return nil }
+        return table.snapshot.providers[index].name
     }
 
-    private static func milliseconds(_ nanoseconds: UInt64) -> String {
-        let micros = nanoseconds / 1000
-        let rest = String(micros % 1000)
-        return "\(micros / 1000)." + String(repeating: "0", count: 3 - rest.utf8.count) + rest
+    // MARK: A line's parts, written behind the others without memory of their own
+
+    private func put(_ view: ByteView) {
+        accessLines.append(contentsOf: UnsafeBufferPointer(start: view.base, count: view.count))
+    }
+
+    private func put(_ text: StaticString) { put(ByteView(text)) }
+
+    /// A number in decimal, with at least so many digits.
+    private func put(_ number: Int, digits: Int = 1) {
+        var room: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        withUnsafeMutableBytes(of: &room) { raw in
+            let bytes = raw.bindMemory(to: UInt8.self)
+            var at = bytes.count
+            var rest = UInt(max(0, number))
+            repeat {
+                at &-= 1
+                bytes[at] = UInt8(truncatingIfNeeded: rest % 10) &+ 0x30
+                rest /= 10
+            } while rest > 0 || bytes.count &- at < digits
+            put(ByteView(UnsafePointer(bytes.baseAddress!) + at, bytes.count &- at))
+        }
+    }
+
+    /// A provider's or an instance's name, of which nothing is to be escaped (`[a-z0-9-]`); null for none.
+    private func putName(_ name: String?) {
+        guard let name else { return put("null") }
+        accessLines.append(0x22)
+        accessLines.append(contentsOf: name.utf8)
+        accessLines.append(0x22)
+    }
+
+    private func putMilliseconds(_ nanoseconds: UInt64) {
+        let micros = Int(truncatingIfNeeded: nanoseconds / 1000)
+        put(micros / 1000)
+        accessLines.append(0x2e)
+        put(micros % 1000, digits: 3)
     }
 
     /// RFC 3339 in UTC with milliseconds.
-    private static func text(_ time: timespec) -> [UInt8] {
+    private func putTime() {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
         var seconds = time.tv_sec
         var parts = tm()
         gmtime_r(&seconds, &parts)
-        func digits(_ number: Int, _ count: Int) -> [UInt8] {
-            let text = Array(String(number).utf8)
-            return [UInt8](repeating: 0x30, count: max(0, count - text.count)) + text
-        }
-        return digits(Int(parts.tm_year) + 1900, 4) + [0x2d] + digits(Int(parts.tm_mon) + 1, 2) + [0x2d]
-            + digits(Int(parts.tm_mday), 2) + [0x54] + digits(Int(parts.tm_hour), 2) + [0x3a]
-            + digits(Int(parts.tm_min), 2) + [0x3a] + digits(Int(parts.tm_sec), 2) + [0x2e]
-            + digits(time.tv_nsec / 1_000_000, 3) + [0x5a]
+        put(Int(parts.tm_year) + 1900, digits: 4)
+        put("-")
+        put(Int(parts.tm_mon) + 1, digits: 2)
+        put("-")
+        put(Int(parts.tm_mday), digits: 2)
+        put("T")
+        put(Int(parts.tm_hour), digits: 2)
+        put(":")
+        put(Int(parts.tm_min), digits: 2)
+        put(":")
+        put(Int(parts.tm_sec), digits: 2)
+        put(".")
+        put(time.tv_nsec / 1_000_000, digits: 3)
+        put("Z")
     }
 }

@@ -20,6 +20,8 @@ struct TraceParent {
         }
     }
 
-    /// Its bytes.
-    var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0.prefix(55)) } }
+    /// Calls with its bytes.
+    @inline(__always) func withBytes(_ body: (ByteView) -> Void) {
+        withUnsafeBytes(of: words) { body(ByteView($0.baseAddress!.assumingMemoryBound(to: UInt8.self), 55)) }
+    }
 }

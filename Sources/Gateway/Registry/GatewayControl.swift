@@ -10,6 +10,8 @@ final class GatewayControl {
     private static let reportInterval: UInt64 = 1_000_000_000
     /// How long until the registry is dialled again.
     private static let redialInterval: UInt64 = 100_000_000
+    /// How long after a snapshot, if no other has come, memory is given back that only snapshots need.
+    private static let quietInterval: UInt64 = 1_500_000_000
 
     private let options: GatewayOptions
     private let signals: Int32
@@ -32,6 +34,7 @@ final class GatewayControl {
     private var modelNames: [String] = ["-"]
     private var nextReport: UInt64 = 0
     private var nextDial: UInt64 = 0
+    private var releasePagesAt = UInt64.max
     private var retireBy: UInt64?
 
     /// The control of a worker. `signals` is a signalfd, or -1; `stop` an eventfd that ends everything, or -1.
@@ -99,6 +102,7 @@ final class GatewayControl {
         let isNewlyIdle = directory.newlyIdle(&busyRuns)
         confirm()
         if isNewlyIdle || Instant.now().nanoseconds >= nextReport { report() }
+        if Instant.now().nanoseconds >= releasePagesAt { releasePages() }
     }
 
     // MARK: The registry
@@ -202,12 +206,16 @@ final class GatewayControl {
         guard let table, applied !== table else { return }
         let slowest = ports.map { $0.counters.pointee.table.load(ordering: .acquiring) }.min() ?? 0
         guard slowest >= table.serial else { return }
-        let isFirst = applied == nil
         applied = table
         send(.applied(table.snapshot.version))
         report()
-        // Starting up went through megabytes of code and tables that requests never touch.
-        if isFirst { stoker_release_program_pages() }
+        releasePagesAt = Instant.now().nanoseconds + Self.quietInterval
+    }
+
+    /// Starting up, and each snapshot, went through megabytes of code, tables and heap that requests never touch.
+    private func releasePages() {
+        releasePagesAt = .max
+        stoker_release_program_pages()
     }
 
     // MARK: Reports
