@@ -36,9 +36,11 @@ extension InstanceOwner {
             ]
         }
         complete(&status, lifecycle.models, now)
-        return InstanceRecord(
+        var record = InstanceRecord(
             provider: plan.provider.name, kind: .launched, status: status, entries: entries,
             settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay)
+        record.isProven = lifecycle.works && lifecycle.ending == nil
+        return record
     }
 
     private func makeRecord(

@@ -15,6 +15,9 @@ public struct InstanceRecord: Sendable, Hashable {
     /// Whether it is expected to serve before long without anybody's help: starting, or ended and to be started again.
     public var isOnItsWay: Bool
 
+    /// Whether its last real request worked and nothing was said against it since: it could be published.
+    public var isProven = false
+
     /// A record.
     public init(
         provider: String, kind: ProviderKind, status: InstanceStatus, entries: [InstanceEntry], settled: Bool,

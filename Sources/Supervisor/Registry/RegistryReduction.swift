@@ -36,7 +36,9 @@ struct RegistryReduction: Sendable {
     }
 
     private(set) var snapshot: RegistrySnapshot
-    private(set) var records: [String: InstanceRecord] = [:]
+    /// Every owner's newest record by instance and generation: while an instance is replaced it has two owners, and the
+    /// newer one has the higher generation.
+    private var generations: [String: [Int: InstanceRecord]] = [:]
     private(set) var gateways: [Int32: Gateway] = [:]
     /// What a gateway that outlived an earlier supervisor routes by: by instance, until its new owner has a verdict of its
     /// own. So nothing is dropped merely because this supervisor has not asked it yet.
@@ -71,8 +73,12 @@ struct RegistryReduction: Sendable {
             isGatewayListening: isGatewayListening)
     }
 
-    private var isGatewayListening: Bool {
-        gateways.values.contains { $0.isConnected && $0.applied?.epoch == snapshot.epoch }
+    private var isGatewayListening: Bool { gateways.keys.contains { serves($0) } }
+
+    /// Whether a gateway is connected and routes by a snapshot of this epoch.
+    func serves(_ pid: Int32) -> Bool {
+        guard let gateway = gateways[pid] else { return false }
+        return gateway.isConnected && gateway.applied?.epoch == snapshot.epoch
     }
 
     /// Requests in flight on all gateways.
@@ -93,9 +99,46 @@ struct RegistryReduction: Sendable {
         }
     }
 
+    /// The record that speaks for each instance: of two owners the newer one's as soon as it is published. The other's run
+    /// is in its status.
+    var records: [String: InstanceRecord] {
+        generations.compactMapValues { records in
+            guard let speaker = Self.speaker(records) else { return nil }
+            guard var record = records[speaker] else { return nil }
+            record.status.otherRuns = records.sorted { $0.key < $1.key }.filter { $0.key != speaker }.map { other in
+                OtherRun(other.value.status, inflight: other.value.entries.reduce(0) { $0 + inflight(on: $1.run) })
+            }
+            return record
+        }
+    }
+
+    private static func speaker(_ records: [Int: InstanceRecord]) -> Int? {
+        records.keys.sorted(by: >).first { records[$0]?.entries.contains(where: \.published) == true }
+            ?? records.keys.min()
+    }
+
+    /// What the gateways may know of an instance: of several runs that are offered the newest is published and no other,
+    /// so the snapshot that publishes a replacement drains what it replaces.
+    private static func entries(_ records: [Int: InstanceRecord]) -> [InstanceEntry] {
+        let speaker = speaker(records)
+        return records.sorted { $0.key < $1.key }.flatMap { generation, record in
+            record.entries.map { entry in
+                var entry = entry
+                if generation != speaker { entry.published = false }
+                return entry
+            }
+        }
+    }
+
     /// An instance's owner has made a transition.
-    mutating func record(_ record: InstanceRecord) -> [Action] {
-        records[record.status.id] = record
+    mutating func record(_ record: InstanceRecord, generation: Int = 0) -> [Action] {
+        let before = generations[record.status.id]?[generation]
+        generations[record.status.id, default: [:]][generation] = record
+        // Whoever takes its offer back waits for the drain, also where a newer run has unpublished it before.
+        for entry in before?.entries ?? [] where entry.published {
+            let isOffered = record.entries.contains { $0.run == entry.run && $0.published }
+            if !isOffered, publications[entry.run]?.isPublished == false { publications[entry.run]?.isTold = false }
+        }
         remember(record)
         var isTakenOver = false
         if let entry = inherited[record.status.id], Self.hasVerdict(record, on: entry) {
@@ -104,12 +147,13 @@ struct RegistryReduction: Sendable {
             if record.entries.contains(where: { $0.run == entry.run && $0.published }) { publications[entry.run] = nil }
             isTakenOver = true
         }
-        return [.statusChanged] + republish(always: isTakenOver)
+        return [.statusChanged] + republish(always: isTakenOver) + settle()
     }
 
     /// An instance is not configured any more.
-    mutating func forget(instance: String) -> [Action] {
-        guard records.removeValue(forKey: instance) != nil else { return [] }
+    mutating func forget(instance: String, generation: Int = 0) -> [Action] {
+        guard generations[instance]?.removeValue(forKey: generation) != nil else { return [] }
+        if generations[instance]?.isEmpty == true { generations[instance] = nil }
         return [.statusChanged] + republish()
     }
 
@@ -192,9 +236,8 @@ struct RegistryReduction: Sendable {
         if let applied = report.applied { gateways[pid]?.applied = applied }
         var actions: [Action] = []
         for run in report.runs {
-            guard let record = records[run.run.instance], record.entries.contains(where: { $0.run == run.run }) else {
-                continue
-            }
+            let owners = generations[run.run.instance]?.values
+            guard owners?.contains(where: { $0.entries.contains { $0.run == run.run } }) == true else { continue }
             actions.append(
                 .tell(
                     instance: run.run.instance,
@@ -284,6 +327,7 @@ struct RegistryReduction: Sendable {
 
     private func compiledProviders() -> [ProviderEntry] {
         let standing = standing
+        let records = records
         return configuration.providers.sorted { $0.name < $1.name }.map { provider in
             let kept = provider.instanceNames.compactMap { standing[$0] }
             let members = records.values.filter { $0.provider == provider.name }.sorted { $0.status.id < $1.status.id }
@@ -297,7 +341,10 @@ struct RegistryReduction: Sendable {
                 settled: isServing, reason: spokesman.map { Readiness.sentence(about: $0.status) } ?? "starting",
                 loading: members.isEmpty || waiting.contains { $0.isOnItsWay },
                 retryAfterSeconds: spokesman?.status.state == .failed ? 30 : 5,
-                instances: (kept + members.flatMap(\.entries).filter { entry in !kept.contains { $0.run == entry.run } })
+                instances:
+                    (kept
+                    + members.flatMap { Self.entries(generations[$0.status.id] ?? [:]) }
+                    .filter { entry in !kept.contains { $0.run == entry.run } })
                     .sorted { $0.run < $1.run })
         }
     }

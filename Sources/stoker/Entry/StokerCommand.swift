@@ -23,6 +23,8 @@ struct StokerCommand: ParsableCommand {
                 ]),
             CommandGroup(
                 name: "For scripts and units:",
-                subcommands: [ProbeCommand.self, TokenCommand.self, SweepCommand.self, VersionCommand.self]),
+                subcommands: [
+                    ProbeCommand.self, TokenCommand.self, SweepCommand.self, VersionCommand.self, RehearseCommand.self,
+                ]),
         ])
 }
