@@ -29,7 +29,8 @@ extension Daemon {
         plans[name] = plan
         owners[name] = owner
         generations[name] = generation
-        await owner.begin(wanted: wishes[name] != .stop, inherited: registry.inherited(name), memory: handover?.instances?[name])
+        await owner.begin(
+            wanted: wishes[name] != .stop, inherited: registry.inherited(name), memory: handover?.instances?[name])
         // Before it is found or started: it is not published for a moment first.
         if wishes[name] == .drain { Task { try? await owner.act(.drain) } }
     }

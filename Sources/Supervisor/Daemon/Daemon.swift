@@ -131,9 +131,11 @@ public actor Daemon {
             path: state.directories.registrySocket, registry: registry, logger: logger)
         keeper = GatewayKeeper(
             order: GatewayLaunchOrder(
-                executable: ExecutableFile.running, listeners: listeners, registryPath: state.directories.registrySocket,
+                executable: ExecutableFile.running, listeners: listeners,
+                registryPath: state.directories.registrySocket,
                 loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
-            build: options.version, restarts: handover?.gatewayRestarts ?? 0, recordPath: gatewayRecord, launcher: PosixGatewayLauncher(), registry: registry,
+            build: options.version, restarts: handover?.gatewayRestarts ?? 0, recordPath: gatewayRecord,
+            launcher: PosixGatewayLauncher(), registry: registry,
             logger: logger)
         prober = CurlProber(threadName: "stoker-probes")
         var setup = EngineSpawner.Setup(

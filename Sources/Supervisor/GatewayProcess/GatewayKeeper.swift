@@ -163,7 +163,8 @@ public actor GatewayKeeper {
         Task {
             let serves = await registry.serves(pid, within: Self.patience)
             if !serves {
-                logger.error("a new gateway does not come to serve; the one before it goes on", metadata: ["pid": "\(pid)"])
+                logger.error(
+                    "a new gateway does not come to serve; the one before it goes on", metadata: ["pid": "\(pid)"])
             }
             await self.feed(serves ? .serving(pid) : .stuck(pid))
         }

@@ -33,7 +33,9 @@ struct GatewayPredecessor: Sendable {
 
         /// Whether it still runs.
         var lives: Bool {
-            guard boot == ProcessTable.bootID, let entry = ProcessTable.entry(pid), !entry.isZombie else { return false }
+            guard boot == ProcessTable.bootID, let entry = ProcessTable.entry(pid), !entry.isZombie else {
+                return false
+            }
             return entry.started == started
         }
     }

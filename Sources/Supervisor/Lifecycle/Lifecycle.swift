@@ -197,7 +197,8 @@ public struct Lifecycle: Sendable {
         case .confirmed: confirmed(now, &actions)
         case .drained: drained(now, &actions)
         case .cleaned(_, let postmortem): cleaned(postmortem, now, &actions)
-        case .begin, .beginAnew, .command, .shutdown, .hurry, .tick, .rules, .standby, .turn, .superseded, .reinstated: break
+        case .begin, .beginAnew, .command, .shutdown, .hurry, .tick, .rules, .standby, .turn, .superseded, .reinstated:
+            break
         }
     }
 

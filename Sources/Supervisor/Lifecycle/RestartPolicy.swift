@@ -57,7 +57,8 @@ public struct RestartPolicy: Sendable, Hashable {
         if spent.crashes.count > configuration.budget {
             let window = Int(configuration.budgetWindow.seconds)
             return .giveUp(
-                "crashed \(spent.crashes.count) times within \(window) s, more than the budget of \(configuration.budget)")
+                "crashed \(spent.crashes.count) times within \(window) s, more than the budget of \(configuration.budget)"
+            )
         }
         return .again(after: nextPause())
     }
@@ -67,7 +68,8 @@ public struct RestartPolicy: Sendable, Hashable {
         spent.startsInARow += 1
         if spent.startsInARow >= configuration.startBudget {
             return .giveUp(
-                "\(spent.startsInARow) starts in a row never got ready, the start budget is \(configuration.startBudget)")
+                "\(spent.startsInARow) starts in a row never got ready, the start budget is \(configuration.startBudget)"
+            )
         }
         return .again(after: nextPause())
     }

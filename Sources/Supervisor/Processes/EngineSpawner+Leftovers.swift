@@ -113,7 +113,8 @@ extension EngineSpawner {
                 let entry = ProcessTable.entry(head.pid), entry.started == head.started,
                 // One that has ended and is ours to reap tells how: its end is an event like any other.
                 !entry.isZombie || entry.parent == getpid(),
-                let endpoint = file.endpoint, let path = file.log, let log = RunLog(path: path, fromEnd: true, read: logRead)
+                let endpoint = file.endpoint, let path = file.log,
+                let log = RunLog(path: path, fromEnd: true, read: logRead)
             else { return nil }
             let tree: any ProcessTree
             if let folder = file.cgroup, self.setup.trees.owns(folder), SystemFile.exists(folder) {

@@ -52,7 +52,9 @@ public struct GPUAllotment: Sendable, Hashable {
     /// Gives a second run of an instance what it asks for, where nobody has any of it: not where the devices were named and
     /// are shared, since the shares of all who live are full; nor without an inventory, where nothing is known.
     public mutating func reserve(_ request: LaunchConfiguration.GPURequest, for instance: String) -> Bool {
-        if case .devices(let names) = request, !names.isEmpty, devices.isEmpty || names.contains(where: { $0.hasPrefix("MIG-") }) {
+        if case .devices(let names) = request, !names.isEmpty,
+            devices.isEmpty || names.contains(where: { $0.hasPrefix("MIG-") })
+        {
             return false
         }
         let taken = Set(grants.filter { $0.key != instance }.values.flatMap(\.devices))

@@ -341,8 +341,7 @@ struct RegistryReduction: Sendable {
                 settled: isServing, reason: spokesman.map { Readiness.sentence(about: $0.status) } ?? "starting",
                 loading: members.isEmpty || waiting.contains { $0.isOnItsWay },
                 retryAfterSeconds: spokesman?.status.state == .failed ? 30 : 5,
-                instances:
-                    (kept
+                instances: (kept
                     + members.flatMap { Self.entries(generations[$0.status.id] ?? [:]) }
                     .filter { entry in !kept.contains { $0.run == entry.run } })
                     .sorted { $0.run < $1.run })
