@@ -15,7 +15,7 @@ MODEL ?=
 PORT ?= 8080
 ADMIN_PORT ?= 8081
 
-.PHONY: help deps build run test test-fast test-swift test-end-to-end real-vllm lint install clean
+.PHONY: help deps build run test test-fast fuzz test-swift test-end-to-end real-vllm lint deb install clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -29,12 +29,16 @@ build: deps ## Builds the release program
 run: build ## Builds, and serves a real vLLM (MODEL=…, PORT=…, ADMIN_PORT=…)
 	@BIN=$(BIN) MODEL='$(MODEL)' PORT='$(PORT)' ADMIN_PORT='$(ADMIN_PORT)' scripts/run
 
-test: lint real-vllm ## Everything, a real vLLM on the CPU included
+test: lint fuzz real-vllm ## Everything, a real vLLM on the CPU included
 	@$(MAKE) --no-print-directory test-swift STOKER_TEST_VLLM="$$(scripts/vllm-cpu path)" STOKER_TEST_MODEL=$(DEV)/tiny-llama
 	@$(MAKE) --no-print-directory test-end-to-end
 
-test-fast: lint test-swift ## Everything but what needs a real vLLM
+test-fast: lint fuzz test-swift ## Everything but what needs a real vLLM
 	@$(MAKE) --no-print-directory test-end-to-end MARKS='not real'
+
+fuzz: export SECONDS_IN_ALL := $(or $(SECONDS_IN_ALL),60)
+fuzz: deps ## Fuzzes what reads strangers' bytes (SECONDS_IN_ALL=60, or SECONDS_PER_TARGET=3600)
+	@SECONDS_PER_TARGET='$(SECONDS_PER_TARGET)' TARGETS='$(TARGETS)' scripts/fuzz
 
 real-vllm: deps
 	@scripts/real-vllm >/dev/null
@@ -52,6 +56,9 @@ test-end-to-end: build
 lint: deps
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 
+deb: build ## Makes Debian packages in out/
+	@scripts/deb $(BIN) out
+
 install: ## Installs program, unit and user (after `make build`; as root)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stoker
 	install -D -m 644 units/stoker.service $(DESTDIR)$(PREFIX)/lib/systemd/system/stoker.service
@@ -61,4 +68,4 @@ install: ## Installs program, unit and user (after `make build`; as root)
 	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl daemon-reload
 
 clean: ## Removes what was built here
-	rm -rf .build
+	rm -rf .build out

@@ -20,6 +20,10 @@ static int (*get_by_uuid)(const char *, nvml_device *);
 static int (*get_uuid)(nvml_device, char *, unsigned int);
 static int (*get_name)(nvml_device, char *, unsigned int);
 static int (*get_memory)(nvml_device, nvml_memory *);
+typedef struct {
+    unsigned int gpu, memory;
+} nvml_utilization;
+static int (*get_utilization)(nvml_device, nvml_utilization *);
 static int (*get_processes)(nvml_device, unsigned int *, nvml_process *);
 
 static void *symbol(void *library, const char *name, const char *older) {
@@ -41,6 +45,7 @@ int stoker_nvml_open(const char *path) {
     // The older versions fill a smaller structure, so there is no falling back to them.
     get_processes = (int (*)(nvml_device, unsigned int *, nvml_process *))symbol(
         library, "nvmlDeviceGetComputeRunningProcesses_v3", NULL);
+    get_utilization = (int (*)(nvml_device, nvml_utilization *))symbol(library, "nvmlDeviceGetUtilizationRates", NULL);
     if (!init || !get_count || !get_by_index || !get_by_uuid || !get_uuid || !get_memory) return -2;
     return init() == 0 ? 0 : -3;
 }
@@ -85,4 +90,11 @@ int stoker_nvml_processes(const char *uuid, int32_t *pids, uint64_t *bytes, int 
         bytes[taken] = found[index].used == ~0ULL ? 0 : found[index].used;
     }
     return taken;
+}
+
+int stoker_nvml_utilization(const char *uuid) {
+    nvml_device device;
+    nvml_utilization rates;
+    if (!get_utilization || get_by_uuid(uuid, &device) != 0 || get_utilization(device, &rates) != 0) return -1;
+    return rates.gpu > 100 ? 100 : (int)rates.gpu;
 }

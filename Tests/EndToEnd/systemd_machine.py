@@ -63,10 +63,11 @@ for name in $(ls "$root"/lib/systemd/system/*.wants | grep -vE '^$|:$|[.]target$
     console-getty.service container-getty@.service systemd-networkd.service; do
     case " $WANTED " in *" $name "*) ;; *) ln -sf /dev/null "$units/$name" ;; esac
 done
-for group in stoker video render; do
+# A package makes its user itself.
+[ -n "$PACKAGED" ] || for group in stoker video render; do
     grep -q "^$group:" "$root/etc/group" || printf '%s:x:%s:\n' "$group" "$((900 + ${#group}))" >>"$root/etc/group"
 done
-grep -q '^stoker:' "$root/etc/passwd" ||
+[ -n "$PACKAGED" ] || grep -q '^stoker:' "$root/etc/passwd" ||
     printf 'stoker:x:990:%s:Stoker:/var/lib/stoker:/usr/sbin/nologin\n' \
         "$(sed -n 's/^stoker:x:\([0-9]*\):.*/\1/p' "$root/etc/group")" >>"$root/etc/passwd"
 ip link set lo up 2>/dev/null || true
@@ -116,9 +117,10 @@ def may_lower_oom_score():
 
 
 class Machine:
-    """A running systemd; a context manager."""
+    """A running systemd; a context manager. With the program and its unit, unless a package is to bring them."""
 
-    def __init__(self):
+    def __init__(self, packaged=False):
+        self.packaged = packaged
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sd-", dir="/tmp"))
         self.cgroup = None
         self.process = None
@@ -151,7 +153,8 @@ class Machine:
         self.process = subprocess.Popen(
             ["sh", "-c", f"echo $$ >{self.cgroup}/cgroup.procs; exec unshare --pid --fork --kill-child --mount --cgroup "
              f"--ipc --uts --net sh {self.folder}/boot {self.folder}/root"],
-            env={"PATH": os.environ["PATH"], "SYSTEMD": SYSTEMD, "WANTED": " ".join(WANTED)},
+            env={"PATH": os.environ["PATH"], "SYSTEMD": SYSTEMD, "WANTED": " ".join(WANTED),
+                 "PACKAGED": "yes" if self.packaged else ""},
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console, start_new_session=True,
         )
         self.pid = eventually(self._init, BOOT, "the namespaces")
@@ -247,13 +250,15 @@ class Machine:
     # -- the daemon
 
     def _install(self):
-        """What `make install` does, with the stand-in beside it."""
-        for source, target in ((harness.BIN, "/usr/bin/stoker"), (harness.STAND_IN, "/opt/st/stand-in"),
-                               (harness.FIXTURES / "make-fake-venv", "/opt/st/make-fake-venv")):
+        """The stand-in and, unless a package is to bring it, what `make install` does."""
+        files = [(harness.STAND_IN, "/opt/st/stand-in"), (harness.FIXTURES / "make-fake-venv", "/opt/st/make-fake-venv")]
+        if not self.packaged:
+            files.append((harness.BIN, "/usr/bin/stoker"))
+        for source, target in files:
             self.path(target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, self.path(target))
             self.path(target).chmod(0o755)
-        for name in ("stoker.service", "stoker.socket"):
+        for name in () if self.packaged else ("stoker.service", "stoker.socket"):
             self.write(f"/etc/systemd/system/{name}", (UNITS / name).read_text())
         self.run("/opt/st/make-fake-venv", "/opt/st/venv", "/opt/st/stand-in", "0.32.0")
         self.systemctl("daemon-reload")

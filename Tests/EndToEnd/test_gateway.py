@@ -124,6 +124,13 @@ WRONG = {
     "wrong x-api-key": ["x-api-key: nope"],
     "empty x-api-key": ["x-api-key:"],
     "quoted": [f'x-api-key: "{KEY}"'],
+    "quoted bearer": [f'Authorization: Bearer "{KEY}"'],
+    "a quote behind": [f'Authorization: Bearer {KEY}"'],
+    "two, by a comma": [f"Authorization: Bearer {KEY}, Bearer {KEY}"],
+    "8 KiB that begin with it": [f"x-api-key: {KEY}{'k' * 8192}"],
+    "utf-8 that looks like it": [f"x-api-key: {KEY.replace('a', chr(0x430))}"],
+    "percent-encoded": [f"x-api-key: {''.join(f'%{ord(c):02x}' for c in KEY)}"],
+    "in the query's place": [f"X-Api_Key: {KEY}"],
     "Authorization decides": ["Authorization: Bearer nope", f"x-api-key: {KEY}"],
     "twice": [f"Authorization: Bearer {KEY}", f"Authorization: Bearer {KEY}"],
     "8 KiB": [f"Authorization: Bearer {'k' * 8192}"],
@@ -146,6 +153,7 @@ RIGHT = {
 @pytest.mark.parametrize("method,path", ROUTES, ids=[f"{m} {p}" for m, p in ROUTES])
 def test_every_route_wants_the_key(fleet, method, path):
     is_anthropic = path.startswith("/v1/messages")
+    bodies = set()
     for name, fields in WRONG.items():
         fields = [*fields, "Content-Type: application/json", "Content-Length: 2"]
         answer = ask(fleet.address, head(method, path, *fields, key=None) + b"{}")
@@ -158,6 +166,13 @@ def test_every_route_wants_the_key(fleet, method, path):
             assert body["error"]["code"] == "invalid_api_key" and "x-api-key" in body["error"]["message"], name
         assert answer.field("www-authenticate") == "Bearer"
         assert answer.field("x-request-id")
+        bodies.add((answer.body, *[key for key, _ in answer.fields]))
+    assert len(bodies) == 1, "the same words for every wrong key: nothing tells how near one was"
+    # No field may hold a NUL (RFC 9110, section 5.5): that is no request, with whatever key.
+    for key in (KEY + "\0", "\0" + KEY, "nope\0"):
+        fields = [f"Authorization: Bearer {key}", "Content-Type: application/json", "Content-Length: 2"]
+        answer = ask(fleet.address, head(method, path, *fields, key=None) + b"{}")
+        assert (answer.status, answer.code) == (400, "invalid_request"), key
     for name, fields in RIGHT.items():
         fields = [*fields, "Content-Type: application/json", "Content-Length: 2"]
         assert ask(fleet.address, head(method, path, *fields, key=None) + b"{}").status != 401, name

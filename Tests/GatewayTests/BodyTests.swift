@@ -36,6 +36,28 @@ import Testing
         for client in clients { #expect(client.readMessage()?.status == 200) }
     }
 
+    /// Strangers send heads: the long ones have half of what bodies may have, whoever holds them.
+    @Test func longHeadsHaveTheirPartOfTheMemory() throws {
+        let gateway = RunningGateway(fleet(settings: { $0.bodyMemoryBytes = 1 << 20 }, []))
+        defer { gateway.stop() }
+        let part = "GET /v1/models HTTP/1.1\r\nHost: h\r\nX: " + String(repeating: "x", count: 40_000)
+        let clients = (0..<30).map { _ in gateway.client() }
+        for client in clients { client.write(part) }
+        let deadline = Date(timeIntervalSinceNow: 10)
+        while clients.filter(\.hasBytes).count < 15, Date() < deadline { Thread.sleep(forTimeInterval: 0.01) }
+        #expect(gateway.ask(get("/health"))?.status == 200)
+        var statuses: [Int: Int] = [:]
+        for client in clients {
+            client.write("\r\nx-api-key: mk\r\n\r\n")
+            let reply = try #require(client.readMessage())
+            statuses[reply.status, default: 0] += 1
+            if reply.status == 431 { #expect(reply.field("connection") == "close") }
+        }
+        #expect(statuses[431] ?? 0 >= 15 && statuses[200] ?? 0 >= 5 && statuses.count == 2, "\(statuses)")
+        // What they had is free again.
+        for _ in 0..<30 { #expect(gateway.ask(part + "\r\nx-api-key: mk\r\n\r\n")?.status == 200) }
+    }
+
     @Test func chunkedBodiesHaveTheSameLimit() throws {
         let gateway = RunningGateway(fleet(settings: { $0.bodyBytes = 10_000 }, []))
         defer { gateway.stop() }

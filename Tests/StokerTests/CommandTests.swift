@@ -28,7 +28,7 @@ struct CommandTests {
         for word in [
             "run", "check", "status", "start", "stop", "restart", "drain", "undrain", "logs", "attach", "detach",
             "reload",
-            "probe", "token", "sweep", "version",
+            "probe", "token", "sweep", "version", "bug-report",
         ] {
             do {
                 var help = try StokerCommand.parseAsRoot([word, "--help"])

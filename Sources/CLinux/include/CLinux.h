@@ -105,3 +105,5 @@ int stoker_nvml_device(int index, char uuid[96], char name[96], uint64_t *total)
 int stoker_nvml_memory(const char *uuid, uint64_t *free, uint64_t *total);
 /// The processes that use a GPU, and what each holds in bytes (0 where it is not told): how many, or -1.
 int stoker_nvml_processes(const char *uuid, int32_t *pids, uint64_t *bytes, int room);
+/// How busy a device was in its last sample period, 0 to 100; negative where it cannot be told.
+int stoker_nvml_utilization(const char *uuid);

@@ -322,7 +322,7 @@ public struct LimitsConfiguration: Sendable, Hashable, Codable {
     public var queue: Int = 0
     /// How long one may wait.
     public var queueTimeout: Duration = .seconds(30)
-    /// Clients' connections; nil is what the open files allow.
+    /// Clients' connections; nil is what the open files allow, at most 32,768.
     public var connections: Int?
 
     /// The defaults.

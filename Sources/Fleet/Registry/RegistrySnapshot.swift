@@ -80,7 +80,7 @@ public struct GatewaySettings: Sendable, Hashable, Codable {
     public var corsOrigins: [String]?
     /// Where the access log goes: `stderr` or a path; nil for nowhere.
     public var accessLog: String?
-    /// Clients' connections at one time; nil is what the open files allow.
+    /// Clients' connections at one time; nil is what the open files allow, at most 32,768.
     public var connections: Int?
 
     /// Settings with the contract's defaults.

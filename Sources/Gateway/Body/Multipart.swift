@@ -17,48 +17,70 @@ enum Multipart {
 
     /// Where a field's value lies in a whole body; nil when there is none, or two.
     static func field(_ name: String, in body: ByteView, _ boundary: [UInt8]) -> ModelScanner.Place? {
-        let delimiter = Array("--".utf8) + boundary
-        var found: ModelScanner.Place?
-        var at = 0
-        while let part = next(delimiter, in: body, from: at) {
-            at = part + delimiter.count
-            guard at + 2 <= body.count, body[at] == 0x0d, body[at + 1] == 0x0a else { break }
-            guard let headEnd = body.firstIndex(of: "\r\n\r\n", from: at) else { break }
-            let head = body.slice(at, headEnd + 2)
-            let start = headEnd + 4
-            guard let end = next([0x0d, 0x0a] + delimiter, in: body, from: start) else { break }
-            if isNamed(name, head) {
-                if found != nil { return nil }
-                found = ModelScanner.Place(start: start, end: end, hasEscapes: false)
-            }
-            at = end + 2
-        }
-        return found
+        var scanner = MultipartScanner(name, boundary: boundary)
+        _ = scanner.feed(body)
+        guard let place = scanner.place else { return nil }
+        scanner.goOn()
+        _ = scanner.feed(body.dropping(place.end))
+        return scanner.place == nil ? ModelScanner.Place(start: place.start, end: place.end, hasEscapes: false) : nil
     }
 
-    private static func next(_ needle: [UInt8], in body: ByteView, from: Int) -> Int? {
-        var at = from
-        while at + needle.count <= body.count, let candidate = body.firstIndex(of: needle[0], from: at) {
-            guard candidate + needle.count <= body.count else { return nil }
-            let matches = needle.withUnsafeBufferPointer {
-                body.slice(candidate, candidate + needle.count).equals(ByteView($0.baseAddress!, needle.count))
-            }
-            if matches { return candidate }
-            at = candidate + 1
-        }
-        return nil
-    }
-
-    /// Whether a part's head names it so.
+    /// Whether a part's head names it so: by one `Content-Disposition: form-data` with one `name`.
+    ///
+    /// Read as servers read it: lines end in CR LF only, and a semicolon in quotes ends no parameter, or a file's name
+    /// could make its part another one here than there. Nobody has looked for control characters in these bytes, so
+    /// they are compared exactly.
     static func isNamed(_ name: String, _ head: ByteView) -> Bool {
-        for line in head.string.split(whereSeparator: { $0.isNewline }) {
-            let lowered = line.lowercased()
-            guard lowered.hasPrefix("content-disposition:"), lowered.contains("form-data") else { continue }
-            for parameter in line.split(separator: ";").dropFirst() {
-                let text = parameter.drop { $0 == " " || $0 == "\t" }
-                if text == "name=\"\(name)\"" || text == "name=\(name)" { return true }
+        var disposition: ByteView?
+        var start = 0
+        while start < head.count {
+            let end = head.firstIndex(of: "\r\n", from: start) ?? head.count
+            let line = head.slice(start, end)
+            start = end + 2
+            guard line.count >= 20, line.slice(0, 20).equalsIgnoringCase(ByteView("content-disposition:")) else {
+                continue
+            }
+            guard disposition == nil else { return false }
+            disposition = line.dropping(20)
+        }
+        guard let disposition else { return false }
+        var names = 0
+        var isWanted = false
+        var position = 0
+        var at = 0
+        while at <= disposition.count {
+            let end = endOfParameter(disposition, at)
+            let parameter = disposition.slice(at, end).trimmed()
+            at = end + 1
+            defer { position += 1 }
+            if position == 0 {
+                guard parameter.equalsIgnoringCase(ByteView("form-data")) else { return false }
+            } else if parameter.count >= 5, parameter.slice(0, 5).equalsIgnoringCase(ByteView("name=")) {
+                names += 1
+                isWanted = isSame(parameter.dropping(5), name)
             }
         }
-        return false
+        return names == 1 && isWanted
+    }
+
+    /// The place of the semicolon that ends a parameter, or the end.
+    private static func endOfParameter(_ view: ByteView, _ start: Int) -> Int {
+        var isQuoted = false
+        var isEscaped = false
+        for index in start..<view.count {
+            let byte = view[index]
+            if byte == 0x3b, !isQuoted { return index }
+            if byte == 0x22, !isEscaped { isQuoted.toggle() }
+            isEscaped = isQuoted && byte == 0x5c && !isEscaped
+        }
+        return view.count
+    }
+
+    /// Whether a parameter's value is this name, in quotes or not.
+    private static func isSame(_ value: ByteView, _ name: String) -> Bool {
+        var value = value
+        let last = value.count - 1
+        if last > 0, value[0] == 0x22, value[last] == 0x22 { value = value.slice(1, last) }
+        return value.count == name.utf8.count && value.array.elementsEqual(name.utf8)
     }
 }

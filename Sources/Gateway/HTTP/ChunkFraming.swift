@@ -62,8 +62,8 @@ struct ChunkFraming {
     @inline(__always) var isEnded: Bool { position == .ended }
     /// Whether the bytes were not chunked coding.
     @inline(__always) var isBad: Bool { position == .bad }
-    /// Whether the payload so far ends in an empty line.
-    @inline(__always) var isBetweenEvents: Bool { lastBytes == 0x0a0a || lastBytes == 0x0d0a }
+    /// Whether the payload so far is known to end in an empty line. CR LF may end one or a line of an event: no.
+    @inline(__always) var isBetweenEvents: Bool { lastBytes == 0x0a0a }
 
     /// Follows bytes that are passed on as they are.
     @inline(__always) mutating func follow(_ view: ByteView) -> Progress { advance(view, decodingTo: nil) }

@@ -120,4 +120,22 @@ struct HeaderTable {
         let field = self[index]
         return view.slice(Int(field.valueStart), Int(field.valueStart) + Int(field.valueLength))
     }
+
+    /// Calls with each stretch of whole lines, from the first of them to behind the last, that is left of a head's
+    /// fields without those that stop; the last line ends at `end`. Neighbours leave together, as they came.
+    @inline(__always) func stretches(
+        _ count: Int, end: Int, without stops: (HeaderField) -> Bool, _ take: (Int, Int) -> Void
+    ) {
+        var from = -1
+        for index in 0..<count {
+            let field = self[index]
+            if stops(field) {
+                if from >= 0 { take(from, Int(field.nameStart)) }
+                from = -1
+            } else if from < 0 {
+                from = Int(field.nameStart)
+            }
+        }
+        if from >= 0 { take(from, end) }
+    }
 }

@@ -62,6 +62,10 @@ extension EventLoop {
         if !client.pointee.inbound.hasMemory {
             client.pointee.inbound = pool.take(BufferPool.sizes.middle)
         } else if client.pointee.inbound.room == 0 {
+            guard reserveHead(client) else {
+                refuseHead(client, .headTooLarge, ErrorCode.headTooLarge.message)
+                return false
+            }
             pool.reserve(&client.pointee.inbound, 4096)
         }
         let room = client.pointee.inbound.room

@@ -60,6 +60,7 @@ extension EventLoop {
     @inline(__always) private func attach(_ client: ClientPointer, _ upstream: UpstreamPointer, _ run: RunRoute) {
         upstream.pointee.client = client
         upstream.pointee.run = run.cell
+        upstream.pointee.interim = 0
         upstream.pointee.addressID = run.addressID
         client.pointee.upstream = upstream
     }
@@ -94,17 +95,9 @@ extension EventLoop {
         out.append(view.slice(head.pathStart + head.pathLength, head.pathStart + head.pathLength + head.queryLength))
         out.append(ByteView(" HTTP/1.1\r\n"))
         out.append(run.lines)
-        var from = -1
-        for position in 0..<head.fieldCount {
-            let field = headers[position]
-            if field.name.stopsFromClient || field.named {
-                if from >= 0 { out.append(view.slice(from, Int(field.nameStart))) }
-                from = -1
-            } else if from < 0 {
-                from = Int(field.nameStart)
-            }
+        headers.stretches(head.fieldCount, end: head.length - 2, without: { $0.name.stopsFromClient || $0.named }) {
+            out.append(view.slice($0, $1))
         }
-        if from >= 0 { out.append(view.slice(from, head.length - 2)) }
         out.append(ByteView("x-request-id: "))
         client.pointee.requestID.withBytes { out.append($0) }
         let replaced = client.pointee.modelEnd - client.pointee.modelStart

@@ -16,19 +16,13 @@ extension EventLoop {
         switch RequestHeadParser.parse(client.pointee.inbound.view, into: headers, limit: limits.headerBytes) {
         case .incomplete: return false
         case .bad(let failure):
-            setActive(client, true)
-            beginMeasuring(client)
-            client.pointee.head = RequestHead()
-            client.pointee.route = .unknown
-            client.pointee.dialect = .openAI
-            client.pointee.requestID = RequestID(&random)
             let code: ErrorCode =
                 switch failure {
                 case .tooLarge: .headTooLarge
                 case .version: .versionNotSupported
                 default: .invalidRequest
                 }
-            refuse(client, code, failure.message)
+            refuseHead(client, code, failure.message)
         case .complete(let head):
             client.pointee.head = head
             client.pointee.hasSkippedLine = false
@@ -40,6 +34,32 @@ extension EventLoop {
             begin(client)
         }
         return true
+    }
+
+    /// Makes sure that the process may keep a head longer than most: strangers send heads, so these have half of the
+    /// bodies' memory at most.
+    func reserveHead(_ client: ClientPointer) -> Bool {
+        let inbound = client.pointee.inbound
+        let more = max(inbound.count * 2, BufferPool.sizes.large) - client.pointee.reserved
+        guard more > 0, inbound.capacity - inbound.count < 4096 else { return true }
+        let total = shared.bodyMemory.wrappingAdd(more, ordering: .relaxed).newValue
+        if limits.bodyMemoryBytes > 0, total > limits.bodyMemoryBytes / 2, total > more {
+            _ = shared.bodyMemory.wrappingSubtract(more, ordering: .relaxed)
+            return false
+        }
+        client.pointee.reserved += more
+        return true
+    }
+
+    /// Answers what is no request, and ends the connection: nobody knows where the next one would begin.
+    func refuseHead(_ client: ClientPointer, _ code: ErrorCode, _ message: StaticString) {
+        setActive(client, true)
+        beginMeasuring(client)
+        client.pointee.head = RequestHead()
+        client.pointee.route = .unknown
+        client.pointee.dialect = .openAI
+        client.pointee.requestID = RequestID(&random)
+        refuse(client, code, message)
     }
 
     /// A whole head is here: who asks, for what, and may they.

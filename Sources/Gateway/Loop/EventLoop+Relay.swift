@@ -215,8 +215,7 @@ extension EventLoop {
         case .chunked:
             return StreamEnding.plain(isBetweenEvents: client.pointee.framing.isBetweenEvents, event: event)
         case .close:
-            let between = client.pointee.lastBytes == 0x0a0a || client.pointee.lastBytes == 0x0d0a
-            return StreamEnding.plain(isBetweenEvents: between, event: event)
+            return StreamEnding.plain(isBetweenEvents: client.pointee.lastBytes == 0x0a0a, event: event)
         case .length, .none: return nil
         }
     }

@@ -57,6 +57,11 @@ extension EventLoop {
             case .complete(let head) where head.status == 101:
                 return failExchange(client, .upstreamError, .nonsense)
             case .complete(let head) where head.status < 200:
+                // Nothing else holds back a server that sends these for ever: they are read and thrown away.
+                upstream.pointee.interim &+= 1
+                if upstream.pointee.interim > Self.interimLimit {
+                    return failExchange(client, .upstreamError, .nonsense)
+                }
                 view = view.dropping(head.length)
                 if view.isEmpty { return upstream.pointee.partial.clear() }
             case .complete(let head):

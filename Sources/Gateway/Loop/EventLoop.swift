@@ -23,6 +23,10 @@ final class EventLoop: @unchecked Sendable {
 
     /// The most bytes of a response that are held.
     static let holdLimit = 16 << 10
+    /// Connections of clients where the configuration says nothing: half a gibibyte of half heads.
+    static let usualConnections = 32_768
+    /// The most interim responses before the one that counts.
+    static let interimLimit: UInt16 = 32
     /// The most bytes of one read.
     static let readSize = 64 << 10
 
@@ -183,7 +187,8 @@ final class EventLoop: @unchecked Sendable {
 
     /// This loop's share of a limit for the whole process, and not more than the open files allow.
     private func connectionShare(_ limit: Int?) -> Int {
-        guard let limit, limit > 0 else { return descriptorLimit }
+        // Without one, not more than a stranger may fill with halves of heads before memory is short.
+        let limit = limit.flatMap { $0 > 0 ? $0 : nil } ?? Self.usualConnections
         let loops = shared.loopWakes.count
         return min(descriptorLimit, limit / loops + (index < limit % loops ? 1 : 0))
     }

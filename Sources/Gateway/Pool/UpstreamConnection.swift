@@ -32,6 +32,8 @@ struct UpstreamConnection: Slotted {
     var addressID: UInt64 = 0
     /// The beginning of a head that has not come whole.
     var partial = Buffer()
+    /// How many interim responses (1xx) have come before the one that counts.
+    var interim: UInt16 = 0
     /// Since when it has been idle, in nanoseconds.
     var idleSince: UInt64 = 0
 

@@ -11,6 +11,8 @@ extension HealthMonitor {
         /// In a row.
         var successes = 0
         var word: Word?
+        /// How long the newest answer, or the waiting for it, took.
+        var elapsed: Duration?
 
         struct Outstanding: Sendable {
             var id: UInt64

@@ -16,6 +16,14 @@ extension HealthMonitor {
         return checks
     }
 
+    /// How long the newest probe of each witness took, answered or not.
+    public var probeDurations: [InstanceStatus.Signal: Duration] {
+        [
+            InstanceStatus.Signal.health: lanes.health.elapsed, .models: lanes.models.elapsed,
+            .progress: lanes.metrics.elapsed, .canary: lanes.request.elapsed,
+        ].compactMapValues { $0 }
+    }
+
     private func progressWord(at now: Instant) -> Lane.Word? {
         guard stage == .steady || stage == .warming || stage == .condemned else { return nil }
         if let hangDeadline, now >= hangDeadline {

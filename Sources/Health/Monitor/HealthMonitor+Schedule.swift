@@ -87,6 +87,7 @@ extension HealthMonitor {
             let began = lanes[kind].outstanding?.began
         else { return }
         lanes[kind].outstanding = nil
+        lanes[kind].elapsed = now - began
         switch kind {
         case .models: modelsAnswered(outcome, began: began, at: now)
         case .health: healthAnswered(outcome, began: began, at: now)

@@ -1,5 +1,6 @@
 import Fleet
 import FoundationEssentials
+import Health
 
 /// What the admin API asks of the daemon.
 extension Daemon: DaemonControl {
@@ -120,6 +121,36 @@ extension Daemon: DaemonControl {
 
     /// Prometheus text.
     public func metrics() async -> String {
-        await MetricsText(status: status(), gateway: registry.totals.report).render()
+        let records = await registry.records
+        let heads = Set(records.compactMap(\.status.pid))
+        return await MetricsText(
+            status: status(), gateway: registry.totals.report,
+            measures: Dictionary(records.map { ($0.status.id, $0.measures) }) { $1 },
+            gpus: spawner.readGPUs(heads: heads)
+        ).render()
+    }
+
+    /// Asks every engine that can be reached for its own metrics, all at once.
+    public func engineMetrics() async -> String {
+        let prober = prober
+        let owners = owners.sorted { $0.key < $1.key }.map(\.value)
+        let texts = await withTaskGroup(of: (Int, [UInt8]?).self) { group in
+            for (index, owner) in owners.enumerated() {
+                group.addTask {
+                    guard let access = await owner.access else { return (index, nil) }
+                    let probe = HTTPProbe(
+                        endpoint: access.endpoint, apiKey: access.key, path: "/metrics", timeout: .seconds(5),
+                        maximumBytes: EngineExposition.longestText)
+                    guard case .answer(200, let body) = await prober.send(probe).outcome else { return (index, nil) }
+                    return (index, body)
+                }
+            }
+            return await group.reduce(into: [Int: [UInt8]]()) { $0[$1.0] = $1.1 }
+        }
+        var exposition = EngineExposition()
+        for (index, owner) in owners.enumerated() {
+            exposition.add(instance: owner.name, provider: await owner.plan.provider.name, text: texts[index])
+        }
+        return exposition.render()
     }
 }

@@ -1,5 +1,4 @@
 import Fleet
-import Glibc
 
 /// Applying a configuration's difference.
 extension Daemon {
@@ -156,41 +155,5 @@ extension Daemon {
             Task { try? await owner.act(.drain) }
         }
         return .replaced
-    }
-
-    // MARK: The gateway's sockets
-
-    /// The gateway's new order where its addresses or loops change; every new address is bound first, so that nothing is
-    /// applied where one cannot be had.
-    func gatewayOrder(
-        for difference: ConfigurationDifference, _ new: Configuration
-    ) async throws(ControlFailure) -> GatewayLaunchOrder? {
-        guard difference.needsNewGateway else { return nil }
-        var order = await keeper.order
-        var inherited = InheritedSockets(order.listeners)
-        var listeners: [ListeningSocket] = []
-        do throws(ListeningSocket.Failure) {
-            for address in new.listen { listeners.append(try inherited.take(address, setting: "listen")) }
-        } catch {
-            for socket in listeners where !order.listeners.contains(socket) { close(socket.descriptor) }
-            throw .refused(error.description)
-        }
-        order.listeners = listeners
-        order.loops = new.gateway.loops
-        return order
-    }
-
-    func renewGateway(_ order: GatewayLaunchOrder?) async {
-        guard let order else { return }
-        let before = await keeper.listeners
-        await keeper.renew(order)
-        for listener in order.listeners { notifier.store(listener.descriptor, name: "gateway") }
-        await keeper.settle(within: .seconds(20))
-        // Only when nobody accepts there any more: whoever comes then is refused, not left to wait.
-        guard await keeper.isCurrent else { return }
-        for socket in before where !order.listeners.contains(socket) {
-            shutdown(socket.descriptor, Int32(SHUT_RDWR))
-            close(socket.descriptor)
-        }
     }
 }

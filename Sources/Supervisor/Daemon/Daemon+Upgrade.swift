@@ -31,21 +31,24 @@ extension Daemon {
     func handOver(_ number: Int) async {
         // Whoever has asked for it gets an answer first.
         await admin?.quiet(within: .seconds(1))
+        let signals = Signals.pause(true)
         await keeper.freeze(true)
         var problem = "a server is being launched and does not get to its end"
         if await spawner.gate.close(within: .seconds(10)) {
-            problem = await execute(number)
+            problem = await execute(number, signals)
             spawner.gate.open()
         }
         await keeper.freeze(false)
+        _ = Signals.pause(false)
         let sentence = "\(options.executable.path) could not be executed: \(problem)"
         stand(.program, "the new program was not taken over, \(options.version) goes on: \(sentence)")
         logger.error("the new program could not be executed", metadata: ["reason": "\(problem)"])
         await endReload(.failed, sentence)
     }
 
-    private func execute(_ number: Int) async -> String {
+    private func execute(_ number: Int, _ signals: Int32?) async -> String {
         var handover = Handover(version: options.version)
+        handover.signals = signals
         handover.lock = state.lock
         handover.gatewaySockets = await keeper.listeners.map(\.descriptor)
         handover.adminSockets = await admin?.descriptors
@@ -57,7 +60,8 @@ extension Daemon {
         var memories: [String: InstanceMemory] = [:]
         for (name, owner) in owners { memories[name] = await owner.bequest }
         handover.instances = memories
-        // A stop that was asked for meanwhile comes first.
+        // A stop that was asked for before the pause comes first; one since then waits in the pipe.
+        try? await Task.sleep(for: .milliseconds(20))
         guard !isStopping else { return "the daemon is stopping" }
         guard let descriptor = handover.write() else { return SystemFile.reason() }
         defer { close(descriptor) }

@@ -69,6 +69,7 @@ public actor Daemon {
         umask(0o077)
         var options = options
         let handover = Handover.take(from: &options.environment)
+        if let unread = handover?.signals { Signals.repeatUnread(unread) }
         let openFiles = handover.flatMap(\.openFiles) ?? OpenFiles.raise()
         signal(SIGPIPE, SIG_IGN)
         let signals = Signals.stream(of: signals)
@@ -149,29 +150,6 @@ public actor Daemon {
         earlierNumbers = spawner.earlierNumbers()
         logger.info("trees of processes", metadata: ["kept_by": "\(spawner.treesDescription)"])
         services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
-    }
-
-    private static func sockets(
-        for addresses: [ListenAddress], _ inherited: InheritedSockets
-    ) throws(DaemonFailure) -> [ListeningSocket] {
-        var inherited = inherited
-        defer { inherited.closeRest() }
-        var sockets: [ListeningSocket] = []
-        do throws(ListeningSocket.Failure) {
-            for address in addresses { sockets.append(try inherited.take(address, setting: "listen")) }
-        } catch {
-            throw DaemonFailure(error.description)
-        }
-        return sockets
-    }
-
-    /// What a gateway process needs of our environment; keys reach it through the registry alone.
-    static func gatewayEnvironment(_ environment: [String: String]) -> [String: String] {
-        let wanted: Set<String> = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"]
-        var chosen = environment.filter { wanted.contains($0.key) }
-        // A gateway that crashes ends at once: whoever writes a backtrace first holds its clients up.
-        chosen["SWIFT_BACKTRACE"] = "enable=no"
-        return chosen
     }
 
     /// Keeps a configuration that was accepted; goes on by an earlier one where this one was not, and says so.
@@ -315,44 +293,6 @@ public actor Daemon {
     func notify(_ messages: [String]) {
         if !messages.isEmpty { notifier.send(messages.joined(separator: "\n")) }
     }
-
-    // MARK: Stopping
-
-    private func stop(because signal: String) async {
-        isStopping = true
-        StopMark(state.directories).set()
-        logger.notice("stopping", metadata: ["signal": "\(signal)", "instances": "\(owners.count)"])
-        notify(reporter.stopping("stopping \(owners.count) instances", at: .now()))
-        await withTaskGroup { group in
-            for replacer in replacers.values {
-                group.addTask {
-                    replacer.cancel("the daemon ends")
-                    _ = await replacer.outcome()
-                }
-            }
-            for owner in owners.values { group.addTask { await owner.shutdown() } }
-            var left = owners.count + replacers.count
-            for await _ in group {
-                left -= 1
-                notify(reporter.stopProgress("stopping: \(left) instances left"))
-            }
-        }
-        await keeper.end(grace: .seconds(2))
-    }
-
-    private func hurry() async {
-        logger.notice("hurrying: what is in flight is cut", metadata: [:])
-        for replacer in replacers.values { await replacer.hurry() }
-        for owner in owners.values { await owner.hurry() }
-    }
-}
-
-/// What a standing notice is about.
-enum StandingNotice: String, Sendable {
-    /// The file is invalid, an earlier one is in use.
-    case configuration
-    /// A new program was not taken over.
-    case program
 }
 
 /// A line to stderr, for what is said before and beside the log.

@@ -15,6 +15,26 @@ enum Signals {
         stoker_fresh_signals()
     }
 
+    private static let isPaused = Mutex(false)
+
+    /// Leaves what comes from now on in the pipe, for the program that takes this one's place; or goes on reading.
+    ///
+    /// - Returns: The pipe's reading end; nil where signals were not taken.
+    static func pause(_ isPaused: Bool) -> Int32? {
+        self.isPaused.withLock { $0 = isPaused }
+        return taken.withLock { $0.values.first { $0 >= 0 } }
+    }
+
+    /// Sends this process anew what the program before it has not got to.
+    static func repeatUnread(_ descriptor: Int32) {
+        defer { close(descriptor) }
+        var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        var byte: UInt8 = 0
+        while poll(&poller, 1, 0) == 1, poller.revents & Int16(POLLIN) != 0, read(descriptor, &byte, 1) == 1 {
+            kill(getpid(), Int32(byte))
+        }
+    }
+
     /// Takes these signals over from now on, for the rest of the process's life, and yields each as it comes.
     static func stream(of signals: [Int32]) -> AsyncStream<Int32> {
         let earlier = taken.withLock { taken in signals.first.flatMap { taken[$0] } }
@@ -25,14 +45,18 @@ enum Signals {
                 return
             }
             BlockingThread.detach {
-                var byte: UInt8 = 0
                 while true {
-                    let count = read(descriptor, &byte, 1)
-                    if count == 1 {
-                        continuation.yield(Int32(byte))
-                    } else if count < 0, errno == EINTR {
-                        continue
-                    } else {
+                    var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                    poll(&poller, 1, -1)
+                    let count = isPaused.withLock { isPaused -> Int in
+                        if isPaused { return 0 }
+                        var byte: UInt8 = 0
+                        let count = read(descriptor, &byte, 1)
+                        if count == 1 { continuation.yield(Int32(byte)) }
+                        return count < 0 && errno == EINTR ? 0 : count == 0 ? -1 : count
+                    }
+                    if count == 0 { usleep(10_000) }
+                    if count < 0 {
                         continuation.finish()
                         return
                     }

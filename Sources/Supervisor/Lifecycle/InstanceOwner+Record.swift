@@ -38,7 +38,10 @@ extension InstanceOwner {
         complete(&status, lifecycle.models, now)
         var record = InstanceRecord(
             provider: plan.provider.name, kind: .launched, status: status, entries: entries,
-            settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay)
+            settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay,
+            measures: InstanceMeasures(
+                restarts: lifecycle.restartsByKind, readyAfter: lifecycle.readyAfter,
+                probes: monitor?.probeDurations ?? [:]))
         record.isProven = lifecycle.works && lifecycle.ending == nil
         return record
     }
@@ -69,7 +72,7 @@ extension InstanceOwner {
         if status.endpoint == nil { status.endpoint = attach.baseURL.description }
         return InstanceRecord(
             provider: plan.provider.name, kind: .attached, status: status, entries: entries,
-            settled: lifecycle.isSettled)
+            settled: lifecycle.isSettled, measures: InstanceMeasures(probes: monitor?.probeDurations ?? [:]))
     }
 
     private func complete(_ status: inout InstanceStatus, _ models: [ModelCard], _ now: Instant) {

@@ -149,6 +149,7 @@ extension Lifecycle {
             enter(.failed, "\(why); the last time: \(detail)", now, &actions)
         case .again(let pause):
             restarts += 1
+            restartsByKind[fault.kind, default: 0] += 1
             backoffUntil = now + pause
             enter(.backoff, "\(detail); starts again in \(Self.seconds(pause))", now, &actions)
         }

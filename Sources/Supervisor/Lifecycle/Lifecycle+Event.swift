@@ -97,10 +97,15 @@ public enum LaunchFailure: Error, Sendable, Hashable {
 
 /// A failure in two words and a sentence.
 public struct Fault: Error, Sendable, Hashable, Codable {
-    /// `exit`, `signal`, `start_stalled`, `start_timeout`, `hang`, `engine`, `launch`.
+    /// One of ``kinds``, until a log says better.
     public var kind: String
     /// One sentence: "exit code 1 after 12 s".
     public var detail: String
+
+    /// Every kind that a fault begins with.
+    public static let kinds = [
+        "exit", "signal", "engine", "hang", "health", "start_stalled", "start_timeout", "launch", "gpus",
+    ]
 
     /// A fault.
     public init(kind: String, detail: String) {

@@ -25,6 +25,7 @@ extension Lifecycle {
         works = false
         isOffered = false
         isDrained = true
+        startedAt = now
         readySince = nil
         models = []
         pid = nil
@@ -187,6 +188,7 @@ extension Lifecycle {
         guard isOffered, works, ending == nil, state != .ready else { return }
         if readySince == nil {
             readySince = now
+            readyAfter = startedAt.map { now - $0 } ?? readyAfter
             policy.becameReady()
         }
         enter(.ready, "serving", now, &actions)

@@ -73,12 +73,18 @@ public struct Lifecycle: Sendable {
     public internal(set) var lastFailure: FailureNote?
     /// How often it was started again without being asked to.
     public internal(set) var restarts = 0
+    /// The same by the failure's kind: `exit`, `signal`, `hang` …
+    public internal(set) var restartsByKind: [String: Int] = [:]
+    /// How long the newest start that came to `ready` took; nil before the first, and for one that was taken over.
+    public internal(set) var readyAfter: Duration?
     /// Whether it is stopped for good.
     public internal(set) var isFinal = false
 
     var ending: Ending?
     /// The witnesses' last word: a real request worked, and nothing was said against it since.
     var works = false
+    /// When the present run's launch began.
+    var startedAt: Instant?
     /// Since when the present run was first ready.
     var readySince: Instant?
     /// Numbers up to this one were used by another owner of this instance.

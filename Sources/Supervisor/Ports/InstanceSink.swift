@@ -14,6 +14,8 @@ public struct InstanceRecord: Sendable, Hashable {
     public var settled: Bool
     /// Whether it is expected to serve before long without anybody's help: starting, or ended and to be started again.
     public var isOnItsWay: Bool
+    /// What only `/metrics` shows.
+    public var measures: InstanceMeasures
 
     /// Whether its last real request worked and nothing was said against it since: it could be published.
     public var isProven = false
@@ -21,7 +23,7 @@ public struct InstanceRecord: Sendable, Hashable {
     /// A record.
     public init(
         provider: String, kind: ProviderKind, status: InstanceStatus, entries: [InstanceEntry], settled: Bool,
-        isOnItsWay: Bool = false
+        isOnItsWay: Bool = false, measures: InstanceMeasures = InstanceMeasures()
     ) {
         self.provider = provider
         self.kind = kind
@@ -29,6 +31,7 @@ public struct InstanceRecord: Sendable, Hashable {
         self.entries = entries
         self.settled = settled
         self.isOnItsWay = isOnItsWay
+        self.measures = measures
     }
 }
 

@@ -51,6 +51,8 @@ public protocol DaemonControl: Sendable {
     func reload(planOnly: Bool) async throws(ControlFailure) -> ReloadReport
     /// `GET /metrics`: Prometheus text.
     func metrics() async -> String
+    /// `GET /metrics/engines`: the engines' own metrics, each with its instance's name, as Prometheus text.
+    func engineMetrics() async -> String
 }
 
 /// What a reload changes. Names of instances.

@@ -42,6 +42,8 @@ public protocol GPUInventory: Sendable {
     func devices() -> [GPU]
     /// A processor's memory; nil where it cannot be told.
     func memory(of uuid: String) -> GPUMemory?
+    /// How busy a processor was in its last sample period, 0 to 1; nil where it cannot be told.
+    func utilization(of uuid: String) -> Double?
 }
 
 /// A machine without processors, or without NVML.
@@ -54,4 +56,7 @@ public struct NoGPUs: GPUInventory {
 
     /// Nothing is known.
     public func memory(of uuid: String) -> GPUMemory? { nil }
+
+    /// Nothing is known.
+    public func utilization(of uuid: String) -> Double? { nil }
 }

@@ -43,6 +43,12 @@ public final class NVML: GPUInventory {
         }
     }
 
+    /// How busy a GPU was.
+    public func utilization(of uuid: String) -> Double? {
+        let percent = turn.withLock { _ in stoker_nvml_utilization(uuid) }
+        return percent < 0 ? nil : Double(percent) / 100
+    }
+
     private static func text(_ buffer: [CChar]) -> String {
         String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -38,7 +38,7 @@ struct RegistryReduction: Sendable {
     private(set) var snapshot: RegistrySnapshot
     /// Every owner's newest record by instance and generation: while an instance is replaced it has two owners, and the
     /// newer one has the higher generation.
-    private var generations: [String: [Int: InstanceRecord]] = [:]
+    private(set) var generations: [String: [Int: InstanceRecord]] = [:]
     private(set) var gateways: [Int32: Gateway] = [:]
     /// What a gateway that outlived an earlier supervisor routes by: by instance, until its new owner has a verdict of its
     /// own. So nothing is dropped merely because this supervisor has not asked it yet.
@@ -96,37 +96,6 @@ struct RegistryReduction: Sendable {
     func inflight(on run: InstanceRun) -> Int {
         gateways.values.reduce(0) { sum, gateway in
             sum + (gateway.report?.runs.first { $0.run == run }?.inflight ?? 0)
-        }
-    }
-
-    /// The record that speaks for each instance: of two owners the newer one's as soon as it is published. The other's run
-    /// is in its status.
-    var records: [String: InstanceRecord] {
-        generations.compactMapValues { records in
-            guard let speaker = Self.speaker(records) else { return nil }
-            guard var record = records[speaker] else { return nil }
-            record.status.otherRuns = records.sorted { $0.key < $1.key }.filter { $0.key != speaker }.map { other in
-                OtherRun(other.value.status, inflight: other.value.entries.reduce(0) { $0 + inflight(on: $1.run) })
-            }
-            return record
-        }
-    }
-
-    private static func speaker(_ records: [Int: InstanceRecord]) -> Int? {
-        records.keys.sorted(by: >).first { records[$0]?.entries.contains(where: \.published) == true }
-            ?? records.keys.min()
-    }
-
-    /// What the gateways may know of an instance: of several runs that are offered the newest is published and no other,
-    /// so the snapshot that publishes a replacement drains what it replaces.
-    private static func entries(_ records: [Int: InstanceRecord]) -> [InstanceEntry] {
-        let speaker = speaker(records)
-        return records.sorted { $0.key < $1.key }.flatMap { generation, record in
-            record.entries.map { entry in
-                var entry = entry
-                if generation != speaker { entry.published = false }
-                return entry
-            }
         }
     }
 
@@ -352,35 +321,4 @@ struct RegistryReduction: Sendable {
 extension SnapshotVersion {
     /// Before every snapshot.
     static let never = SnapshotVersion(epoch: 0, revision: 0)
-}
-
-extension ProviderConfiguration {
-    /// The ids that configuration alone says this provider serves: `models:`, and for a launched one
-    /// `--served-model-name` where given, else the model.
-    var configuredModelIDs: Set<String> {
-        var ids = Set(models)
-        if case .launched(let launch) = source { ids.formUnion(launch.servedModelNames) }
-        return ids
-    }
-}
-
-extension LaunchConfiguration {
-    /// The ids a launched server answers to: the values of `--served-model-name` in the arguments, else the model.
-    var servedModelNames: [String] {
-        var names: [String] = []
-        var isReading = false
-        for argument in args {
-            if argument == "--served-model-name" || argument == "--served_model_name" {
-                isReading = true
-            } else if argument.hasPrefix("--served-model-name=") || argument.hasPrefix("--served_model_name=") {
-                names.append(String(argument.drop { $0 != "=" }.dropFirst()))
-                isReading = false
-            } else if argument.hasPrefix("-") {
-                isReading = false
-            } else if isReading {
-                names.append(argument)
-            }
-        }
-        return names.isEmpty ? [model] : names
-    }
 }

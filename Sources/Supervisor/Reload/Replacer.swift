@@ -5,7 +5,8 @@ actor Replacer {
     /// What is done for it elsewhere, by the daemon.
     struct Hands: Sendable {
         /// Makes the new owner, which begins at once; held where it waits for its turn.
-        var start: @Sendable (_ held: Bool, _ observe: @escaping @Sendable (InstanceRecord) -> Void) async -> InstanceOwner
+        var start:
+            @Sendable (_ held: Bool, _ observe: @escaping @Sendable (InstanceRecord) -> Void) async -> InstanceOwner
         /// The new owner is the instance's from now on.
         var promote: @Sendable () async -> Void
         /// An owner has ended, whole: it is to be forgotten.

@@ -29,6 +29,8 @@ struct Handover: Codable, Sendable {
     var gatewaySockets: [Int32]?
     /// The admin side's listening sockets.
     var adminSockets: [Int32]?
+    /// The pipe with signals that came and were not read yet.
+    var signals: Int32?
     /// The soft limit of open files before it was raised; engines get it back.
     var openFiles: UInt64?
     /// nil where the environment stood alone.
@@ -43,7 +45,7 @@ struct Handover: Codable, Sendable {
     var instances: [String: InstanceMemory]?
 
     /// Every descriptor in it.
-    var descriptors: [Int32] { [lock].compactMap { $0 } + (gatewaySockets ?? []) + (adminSockets ?? []) }
+    var descriptors: [Int32] { [lock, signals].compactMap { $0 } + (gatewaySockets ?? []) + (adminSockets ?? []) }
 
     /// Writes it; nil where the kernel gives no descriptor.
     func write() -> Int32? {

@@ -7,6 +7,10 @@ public struct InstanceMemory: Codable, Sendable, Hashable {
     var run: UInt64
     /// How often it was started again.
     var restarts: Int
+    /// The same, by the failure's kind.
+    var restartsByKind: [String: Int]?
+    /// How long its newest start took until it was ready.
+    var readyAfter: Duration?
     /// The last time it failed.
     var lastFailure: FailureNote?
     /// What was spent of its budgets.
@@ -21,12 +25,15 @@ extension Lifecycle {
     /// What would be lost with this process.
     var memory: InstanceMemory {
         InstanceMemory(
-            run: run, restarts: restarts, lastFailure: lastFailure, spent: policy.spent, readySince: readySince)
+            run: run, restarts: restarts, restartsByKind: restartsByKind, readyAfter: readyAfter,
+            lastFailure: lastFailure, spent: policy.spent, readySince: readySince)
     }
 
     /// Takes what the program before this one knew; before anything else happens.
     mutating func remember(_ memory: InstanceMemory) {
         restarts = memory.restarts
+        restartsByKind = memory.restartsByKind ?? [:]
+        readyAfter = memory.readyAfter
         lastFailure = memory.lastFailure
         if let spent = memory.spent { policy.spent = spent }
         if memory.run == run { rememberedReady = memory.readySince }

@@ -24,7 +24,8 @@ struct StokerCommand: ParsableCommand {
             CommandGroup(
                 name: "For scripts and units:",
                 subcommands: [
-                    ProbeCommand.self, TokenCommand.self, SweepCommand.self, VersionCommand.self, RehearseCommand.self,
+                    ProbeCommand.self, TokenCommand.self, SweepCommand.self, VersionCommand.self, BugReportCommand.self,
+                    RehearseCommand.self,
                 ]),
         ])
 }

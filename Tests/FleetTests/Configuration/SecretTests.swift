@@ -119,4 +119,20 @@ struct SecretTests {
         #expect(load(Configuration().redacted()).configuration == Configuration())
         #expect(!String(describing: configuration).contains("sk-secret-"))
     }
+
+    @Test("A text that quotes secrets loses them, whole")
+    func redacting() throws {
+        let configuration = try #require(
+            load(
+                """
+                master_key: correct-horse
+                providers:
+                  a: { base_url: "http://h:1", api_key: correct-horse-battery }
+                  b: { model: m, env: { HF_TOKEN: hf_secret, PLAIN: plain } }
+                """
+            ).configuration)
+        #expect(configuration.secrets.count == 3)
+        let quoting = "correct-horse-battery, correct-horse; hf_secret plain"
+        #expect(configuration.redacting(quoting) == "(set), (set); (set) plain")
+    }
 }

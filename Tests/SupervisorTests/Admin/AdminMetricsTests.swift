@@ -27,8 +27,18 @@ struct AdminMetricsTests {
                         name: "gateway_overhead_seconds", firstBound: 0.000001,
                         counts: [UInt64](repeating: 1, count: 33), sum: 2.5),
                 ], tokens: [TokenCount(provider: "chat", model: "org/m", kind: "prompt", count: 12)]))
-        metrics.restarts = ["embed-0": ["exit": 2, "hang": 1]]
-        metrics.readySeconds = ["chat-0": 41.5]
+        metrics.measures = [
+            "chat-0": InstanceMeasures(
+                readyAfter: .milliseconds(41_500), probes: [.health: .milliseconds(2), .canary: .milliseconds(250)]),
+            "embed-0": InstanceMeasures(restarts: ["exit": 2, "hang": 1]),
+        ]
+        let gpu = GPU(index: 1, uuid: "GPU-1", name: "Fake", memoryBytes: 80)
+        metrics.gpus = [
+            GPUReading(
+                gpu, GPUMemory(free: 10, total: 80, holders: [5: 40, 6: 8, 7: 2, 8: 1]), utilization: 0.75,
+                sessions: [4]
+            ) { [5: 4, 6: 4, 7: 1][$0] }
+        ]
         return metrics.render().split(separator: "\n").map(String.init)
     }
 
@@ -39,15 +49,20 @@ struct AdminMetricsTests {
             #"stoker_instance_state{instance="chat-0",provider="chat",state="ready"} 1"#,
             #"stoker_instance_state{instance="chat-0",provider="chat",state="failed"} 0"#,
             #"stoker_instance_state{instance="embed-0",provider="embed",state="failed"} 1"#,
-            #"stoker_instance_restarts_total{instance="chat-0",reason="any"} 2"#,
+            #"stoker_instance_restarts_total{instance="chat-0",reason="hang"} 0"#,
             #"stoker_instance_restarts_total{instance="embed-0",reason="exit"} 2"#,
             #"stoker_instance_restarts_total{instance="embed-0",reason="hang"} 1"#,
             #"stoker_instance_ready_seconds{instance="chat-0"} 41.5"#,
+            #"stoker_probe_duration_seconds{instance="chat-0",signal="health"} 0.002"#,
+            #"stoker_probe_duration_seconds{instance="chat-0",signal="canary"} 0.25"#,
             #"stoker_inflight_requests{instance="chat-0"} 7"#,
             #"stoker_requests_total{provider="chat",route="/v1/chat/completions",status="200"} 9"#,
             #"stoker_requests_total{provider="-",route="/v1/models",status="401"} 1"#,
             #"stoker_client_aborts_total{provider="chat"} 4"#, #"stoker_retries_total{reason="refused"} 1"#,
             #"stoker_upstream_lost_total{instance="chat-0"} 3"#, #"stoker_upstream_lost_total{instance="embed-0"} 0"#,
+            #"stoker_gpu_memory_bytes{gpu="1",kind="total"} 80"#, #"stoker_gpu_memory_bytes{gpu="1",kind="used"} 70"#,
+            #"stoker_gpu_memory_bytes{gpu="1",kind="free"} 10"#, #"stoker_gpu_memory_bytes{gpu="1",kind="own"} 48"#,
+            #"stoker_gpu_memory_bytes{gpu="1",kind="foreign"} 2"#, #"stoker_gpu_utilization_ratio{gpu="1"} 0.75"#,
             "stoker_gateway_restarts_total 1",
             #"stoker_inter_chunk_seconds_bucket{provider="chat",le="0.0001"} 3"#,
             #"stoker_inter_chunk_seconds_bucket{provider="chat",le="0.0002"} 5"#,

@@ -104,6 +104,8 @@ final class FakeDaemonControl: DaemonControl {
 
     func metrics() async -> String { MetricsText(status: await status(), gateway: nil).render() }
 
+    func engineMetrics() async -> String { "stoker_engine_scrape_up{instance=\"chat-0\",provider=\"chat\"} 1\n" }
+
     private func throwFailure() throws(ControlFailure) {
         let failure = state.withLock { state in
             defer { state.failure = nil }

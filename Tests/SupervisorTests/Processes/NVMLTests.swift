@@ -24,6 +24,7 @@ struct NVMLTests {
         int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *count, process *list) {
             list[0].pid = 42; list[0].used = 79; *count = 1; return 0;
         }
+        int nvmlDeviceGetUtilizationRates(void *device, unsigned int *rates) { rates[0] = 50; rates[1] = 1; return 0; }
         """
 
     @Test("devices and memory, from a library built here")
@@ -56,6 +57,8 @@ struct NVMLTests {
             ])
         #expect(nvml.memory(of: "GPU-2") == GPUMemory(free: 2, total: 80, holders: [42: 79]))
         #expect(nvml.memory(of: "none") == nil)
+        #expect(nvml.utilization(of: "GPU-1") == 0.5)
+        #expect(nvml.utilization(of: "none") == nil)
     }
 
     @Test("without the library there are simply no GPUs")

@@ -90,7 +90,7 @@ extension ConfigurationReference {
         KeyDescription(
             "limits.connections", .integer(0...1_000_000), default: "0", example: "10000",
             """
-            Connections of clients at one time; more wait until one is free. 0 is what the limit of open files allows.
+            Connections of clients at one time; more wait until one is free. 0 is what the limit of open files allows, at most 32768.
             """),
         KeyDescription(
             "timeouts.connect", .duration(.milliseconds(1)...(.seconds(600))), default: "2s", example: "5s",

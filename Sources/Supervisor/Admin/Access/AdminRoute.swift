@@ -6,8 +6,8 @@ enum AdminRoute: Hashable, Sendable {
     case loginPage, loginStyle, login, logout, session
     /// The present status, and all that follow.
     case status, events
-    /// Prometheus text.
-    case metrics
+    /// Prometheus text: the daemon's, and the engines' own.
+    case metrics, engineMetrics
     /// For probes.
     case healthz, readyz
     /// An instance's output.
@@ -49,6 +49,7 @@ enum AdminRoute: Hashable, Sendable {
         case "/login.css": return ["GET": .loginStyle]
         case "/logout": return ["POST": .logout]
         case "/metrics": return ["GET": .metrics]
+        case "/metrics/engines": return ["GET": .engineMetrics]
         case "/healthz": return ["GET": .healthz]
         case "/readyz": return ["GET": .readyz]
         case "/api/v1/status": return ["GET": .status]

@@ -10,16 +10,20 @@ public struct MetricsText: Sendable {
     /// What the gateways have counted, added up; nil before the first report. Its ``GatewayReport/counters`` may carry a
     /// label behind a colon: `client_aborts:chat`, `retries:refused`, `queue_depth:chat`, `breaker_open:chat-0`.
     public var gateway: GatewayReport?
-    /// Restarts by instance and reason (`exit`, `hang`, `operator` …); where an instance is missing, its status's count
-    /// stands with the reason `any`.
-    public var restarts: [String: [String: Int]] = [:]
-    /// How long each instance's newest start took until it was ready, in seconds.
-    public var readySeconds: [String: Double] = [:]
+    /// What is counted and timed of each instance.
+    public var measures: [String: InstanceMeasures]
+    /// The GPUs.
+    public var gpus: [GPUReading]
 
     /// Metrics of a status and a report.
-    public init(status: StatusReport, gateway: GatewayReport?) {
+    public init(
+        status: StatusReport, gateway: GatewayReport?, measures: [String: InstanceMeasures] = [:],
+        gpus: [GPUReading] = []
+    ) {
         self.status = status
         self.gateway = gateway
+        self.measures = measures
+        self.gpus = gpus
     }
 
     /// The text.
@@ -40,6 +44,7 @@ public struct MetricsText: Sendable {
             text.sample(
                 [("provider", count.provider), ("model", count.model), ("kind", count.kind)], Double(count.count))
         }
+        processors(into: &text)
         text.family("stoker_gateway_restarts_total", .counter, "How often the gateway process was started again.")
         text.sample([], Double(status.gateway.restarts))
         return text.text
@@ -56,18 +61,42 @@ public struct MetricsText: Sendable {
             }
         }
         text.family("stoker_instance_restarts_total", .counter, "How often the instance was started again.")
-        for (_, instance) in all {
-            let reasons = restarts[instance.id] ?? ["any": instance.restarts]
-            for (reason, count) in reasons.sorted(by: { $0.key < $1.key }) {
-                text.sample([("instance", instance.id), ("reason", reason)], Double(count))
+        let measured = measures.sorted { $0.key < $1.key }
+        for (instance, measures) in measured {
+            // A series that begins with its first event is one of which Prometheus does not see that event.
+            for reason in Fault.kinds {
+                text.sample([("instance", instance), ("reason", reason)], Double(measures.restarts[reason] ?? 0))
             }
         }
         text.family("stoker_instance_ready_seconds", .gauge, "How long the newest start took until ready.")
-        for (instance, seconds) in readySeconds.sorted(by: { $0.key < $1.key }) {
-            text.sample([("instance", instance)], seconds)
+        for (instance, measures) in measured {
+            if let duration = measures.readyAfter { text.sample([("instance", instance)], duration.seconds) }
+        }
+        text.family("stoker_probe_duration_seconds", .gauge, "How long the newest probe took, answered or not.")
+        for (instance, measures) in measured {
+            for (signal, duration) in measures.probes.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                text.sample([("instance", instance), ("signal", signal.rawValue)], duration.seconds)
+            }
         }
         text.family("stoker_inflight_requests", .gauge, "Requests in flight through the gateway.")
         for (_, instance) in all { text.sample([("instance", instance.id)], Double(instance.inflight)) }
+    }
+
+    private func processors(into text: inout MetricsWriter) {
+        text.family("stoker_gpu_memory_bytes", .gauge, "A GPU's memory: all, what is used and free, and whose it is.")
+        for reading in gpus {
+            let kinds = [
+                ("total", reading.gpu.memoryBytes), ("used", reading.used), ("free", reading.free),
+                ("own", reading.own), ("foreign", reading.foreign),
+            ]
+            for (kind, bytes) in kinds {
+                text.sample([("gpu", String(reading.gpu.index)), ("kind", kind)], Double(bytes))
+            }
+        }
+        text.family("stoker_gpu_utilization_ratio", .gauge, "How busy a GPU was in its last sample period (0 to 1).")
+        for reading in gpus {
+            if let ratio = reading.utilization { text.sample([("gpu", String(reading.gpu.index))], ratio) }
+        }
     }
 
     private func requests(into text: inout MetricsWriter) {

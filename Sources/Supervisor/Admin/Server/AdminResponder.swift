@@ -110,7 +110,8 @@ struct AdminResponder: Sendable {
             return AdminJSON.response(["logged_in": isIn])
         case .status: return AdminJSON.response(await control.status())
         case .events: return events(request)
-        case .metrics: return text(await control.metrics(), "text/plain; version=0.0.4; charset=utf-8")
+        case .metrics: return prometheus(await control.metrics())
+        case .engineMetrics: return prometheus(await control.engineMetrics())
         case .healthz: return AdminJSON.response(["status": "ok"])
         case .readyz: return readiness(await control.status())
         case .logs(let name): return try await logs(of: name, request)
@@ -173,6 +174,11 @@ struct AdminResponder: Sendable {
     /// A page.
     func html(_ page: String, status: HTTPResponse.Status = .ok) -> Response {
         text(page, "text/html; charset=utf-8", status: status)
+    }
+
+    /// Prometheus' text format.
+    private func prometheus(_ metrics: String) -> Response {
+        text(metrics, "text/plain; version=0.0.4; charset=utf-8")
     }
 
     /// A text of a type.
