@@ -85,6 +85,43 @@ int stoker_signal_pipe(const int *signals, int count) {
     return ends[0];
 }
 
+void stoker_name_process(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+void stoker_fresh_signals(void) {
+    // What the one before ignored or held back is not ours to go without; what a runtime has installed since stays.
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction action;
+        if (sigaction(number, NULL, &action) < 0 || action.sa_handler != SIG_IGN) continue;
+        action.sa_handler = SIG_DFL;
+        sigaction(number, &action, NULL);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void close_all_on_exec(void) {
+    const unsigned int close_on_exec = 4;  // CLOSE_RANGE_CLOEXEC, Linux 5.11
+    if (syscall(SYS_close_range, 3, ~0U, close_on_exec) == 0) return;
+    struct rlimit limit;
+    rlim_t end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1 << 20 ? limit.rlim_cur : 1 << 20;
+    for (int fd = 3; fd < (int)end; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+int stoker_become(const char *path, char *const argv[], char *const envp[], const int *kept, int count) {
+    sigset_t all, before;
+    sigfillset(&all);
+    // A signal that comes meanwhile waits for the handlers of whoever is executed.
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    close_all_on_exec();
+    for (int index = 0; index < count; index++) fcntl(kept[index], F_SETFD, 0);
+    execve(path, argv, envp);
+    int error = errno;
+    for (int index = 0; index < count; index++) fcntl(kept[index], F_SETFD, FD_CLOEXEC);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 int stoker_connect(int fd, const void *address, socklen_t length) {
     return connect(fd, (const struct sockaddr *)address, length);
 }

@@ -80,6 +80,17 @@ def command_line(pid):
     return ""
 
 
+def install(source, target, more=b""):
+    """Puts a program where another one is, as a package does: by rename. Other bytes make it another program."""
+    target = pathlib.Path(target)
+    draft = target.with_name(target.name + ".draft")
+    shutil.copyfile(source, draft)
+    with open(draft, "ab") as file:
+        file.write(more)
+    draft.chmod(0o755)
+    draft.rename(target)
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -114,7 +125,7 @@ class NotifySocket:
 class Stoker:
     """One daemon with directories of its own, and what tests ask of it."""
 
-    def __init__(self, config=None, env=None, key="test-master-key", notify=False):
+    def __init__(self, config=None, env=None, key="test-master-key", notify=False, own_program=False):
         # Not pytest's own folder: a Unix socket's path has 107 bytes at most.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
         self.key = key
@@ -140,11 +151,16 @@ class Stoker:
         self.process = None
         self.sessions = set()
         self._gateway = None
+        self.program = pathlib.Path(BIN)
+        if own_program:
+            # A copy that a test may replace.
+            self.program = self.folder / "stoker"
+            install(BIN, self.program)
 
     # -- life
 
     def start(self):
-        arguments = [BIN, "run"]
+        arguments = [str(self.program), "run"]
         if self.config is not None:
             (self.folder / "stoker.yaml").write_text(self.config)
             arguments += ["--config", str(self.folder / "stoker.yaml")]

@@ -30,6 +30,7 @@ def machine(booted):
     booted.configure(booted.provider())
     yield booted
     booted.reset()
+    booted.restore()
 
 
 @pytest.fixture
@@ -219,6 +220,90 @@ def test_reload_applies_the_difference_and_its_exit_code_is_the_outcome(machine,
     assert any("modle" in str(entry["MESSAGE"]) for entry in machine.journal("-n", "30"))
     assert machine.show("ActiveState") == "active"
     assert stoker.instance("chat-0")["pid"] == before["pid"] and len(stoker.models()) == 2
+
+
+# -- upgrade
+
+
+def test_reload_with_a_new_program_under_load(machine, stoker):
+    """Twenty upgrades: the same main process, the same engines, nobody refused, no stream cut."""
+    machine.systemctl("start", "stoker")
+    engine, main = stoker.ready(), machine.main_pid()
+    times, streams, failures, over = [], [], [], threading.Event()
+
+    def long_streams():
+        slow = {"x-stand-in-control": '{"token_delay_ms": 100, "tokens": 40}'}
+        while not over.is_set():
+            try:
+                with httpx.stream("POST", stoker.gateway + "/v1/chat/completions", json={**BODY, "stream": True},
+                                  headers={**stoker.headers, **slow}, timeout=30) as answer:
+                    streams.append([data for _, data in harness.events(answer)])
+            except httpx.HTTPError as error:
+                failures.append(repr(error))
+
+    streaming = [threading.Thread(target=long_streams, daemon=True) for _ in range(2)]
+    gateways = {stoker.status()["gateway"]["pid"]}
+    with Load(stoker) as load:
+        for thread in streaming:
+            thread.start()
+        for number in range(20):
+            harness.install(harness.BIN, machine.path("/usr/bin/stoker"), b"build %d" % number)
+            with systemd_machine.stopwatch() as seconds:
+                machine.systemctl("reload", "stoker")
+                times.append(seconds())
+            assert (machine.main_pid(), machine.show("ActiveState"), machine.show("NRestarts")) == (main, "active", "0")
+            now = stoker.instance("chat-0")
+            assert (now["pid"], now["run"], now["state"]) == (engine["pid"], engine["run"], "ready")
+            gateways.add(stoker.status()["gateway"]["pid"])
+            load.more()
+        over.set()
+        for thread in streaming:
+            thread.join(30)
+    print(f"reloaded within {sorted(times)} s; {load.succeeded} requests, {len(streams)} streams, {len(gateways)} gateways")
+    assert load.failures == [] and failures == []
+    assert len(streams) >= 4 and all(len(stream) > 40 and stream[-1] == "[DONE]" for stream in streams)
+    assert len(gateways) > 2
+    assert machine.show("StatusText") == "1/1 instance ready"
+    assert int(machine.show("NFileDescriptorStore")) == 1
+    assert len(os.listdir(f"/proc/{machine.host_pid(main)}/fd")) < 64
+    # It is watched as before: by the service manager, and itself its engines, whose ends it is told.
+    machine.kill(engine["pid"])
+    after = eventually(lambda: (i := stoker.instance("chat-0"))["run"] == engine["run"] + 1 and i["state"] == "ready" and i,
+                       20, "the next run")
+    assert "signal 9" in after["last_failure"]["detail"]
+    machine.systemctl("stop", "stoker")
+    assert machine.processes() == {}
+
+
+def test_a_program_that_cannot_run_leaves_the_old_one(machine, stoker):
+    machine.settings("WatchdogSec=2s")
+    machine.systemctl("start", "stoker")
+    engine, main = stoker.ready()["pid"], machine.main_pid()
+    machine.write("/usr/bin/stoker", "#!/bin/sh\necho no such library >&2\nexit 1\n", mode=0o755)
+    assert machine.systemctl("reload", "stoker", check=False).returncode != 0, "ExecReload= is that file itself"
+    # By signal: the rehearsal fails, and the unit is active as before.
+    machine.kill(main, signal.SIGHUP)
+    eventually(lambda: "was not taken over" in machine.show("StatusText"), 20, "STATUS")
+    assert stoker.status()["last_reload"]["outcome"] == "failed"
+    assert any("no such library" in str(entry["MESSAGE"]) + str(entry) for entry in machine.journal("-n", "30"))
+    assert (machine.main_pid(), machine.show("ActiveState"), stoker.instance("chat-0")["pid"]) == (main, "active", engine)
+    harness.install(harness.BIN, machine.path("/usr/bin/stoker"), b"mended")
+    machine.systemctl("reload", "stoker")
+    with systemd_machine.stopwatch() as seconds:
+        eventually(lambda: seconds() > 4, 6, "two periods of the watchdog")
+    assert machine.main_pid() == main and machine.show("NRestarts") == "0", "it is fed by the new program, too"
+    assert machine.show("StatusText") == "1/1 instance ready" and stoker.instance("chat-0")["pid"] == engine
+
+
+def test_a_crash_after_an_upgrade(machine, stoker):
+    machine.systemctl("start", "stoker")
+    engine = stoker.ready()["pid"]
+    harness.install(harness.BIN, machine.path("/usr/bin/stoker"), b"new")
+    machine.systemctl("reload", "stoker")
+    before, gateway = machine.main_pid(), stoker.status()["gateway"]["pid"]
+    machine.kill(before)
+    restarted(machine, before)
+    assert (stoker.ready()["pid"], stoker.status()["gateway"]["pid"]) == (engine, gateway)
 
 
 # -- the unit's surroundings

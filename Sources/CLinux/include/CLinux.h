@@ -48,6 +48,14 @@ int stoker_spawn_closefrom(posix_spawn_file_actions_t *actions, int from);
 /// Installs a handler for each of the signals that writes its number, one byte, into a pipe; returns the pipe's reading
 /// end, or -1 and errno. Works whatever thread a signal reaches and whatever dispositions were inherited. Call once.
 int stoker_signal_pipe(const int *signals, int count);
+/// prctl(PR_SET_NAME): the name that ps shows, at most 15 bytes. For a process that was executed as /proc/self/exe.
+void stoker_name_process(const char *name);
+/// Empties the signal mask and gives every ignored signal its default action: for a process that was executed by another,
+/// on its first thread, before there are others.
+void stoker_fresh_signals(void);
+/// execve(2) in this process with these descriptors kept and every other one above 2 closed, all signals held back: the
+/// executed program lets them through (stoker_fresh_signals). Returns an errno, with everything as it was, where it fails.
+int stoker_become(const char *path, char *const argv[], char *const envp[], const int *kept, int count);
 /// connect(2) to a Unix or internet address: 0, or -1 and errno.
 int stoker_connect(int fd, const void *address, socklen_t length);
 /// Sets TCP_NODELAY; a failure (a Unix socket) does not matter.

@@ -51,10 +51,14 @@ public struct ConfigurationDifference: Sendable, Hashable {
     }
 
     /// What changes from one configuration to another. Secrets are compared, and shown as `(set)` or `(changed)`.
-    public static func between(_ old: Configuration, _ new: Configuration) -> ConfigurationDifference {
+    ///
+    /// - Parameter running: What each instance that there is runs by, where that may not be the old configuration.
+    public static func between(
+        _ old: Configuration, _ new: Configuration, running: [String: ProviderConfiguration]? = nil
+    ) -> ConfigurationDifference {
         var difference = ConfigurationDifference()
         difference.settings = changes(from: daemon(old), to: daemon(new))
-        let before = instances(of: old)
+        let before = running ?? instances(of: old)
         let after = instances(of: new)
         for (name, provider) in after.sorted(by: { $0.key < $1.key }) {
             guard let previous = before[name] else {

@@ -34,6 +34,8 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
     public var lastFailure: Failure?
     /// The engine's own counters.
     public var load: Load?
+    /// While it is replaced: the run that starts beside this one, or the one before it that drains.
+    public var otherRuns: [OtherRun] = []
 
     /// An instance's status with nothing known yet.
     public init(id: String, run: UInt64 = 0, state: InstanceState, since: String, reason: String) {
@@ -57,6 +59,30 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
         case load
         case progressPercent = "progress_percent"
         case lastFailure = "last_failure"
+        case otherRuns = "other_runs"
+    }
+
+    /// What a report of another version may not have is left as it is when nothing is known.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        id = try container.decode(String.self, forKey: .id)
+        run = try container.decode(UInt64.self, forKey: .run)
+        state = try container.decode(InstanceState.self, forKey: .state)
+        since = try container.decode(String.self, forKey: .since)
+        reason = try container.decode(String.self, forKey: .reason)
+        published = try container.decode(Bool.self, forKey: .published)
+        pid = try container.decodeIfPresent(Int32.self, forKey: .pid)
+        restarts = try container.decode(Int.self, forKey: .restarts)
+        endpoint = try container.decodeIfPresent(String.self, forKey: .endpoint)
+        gpus = try container.decode([String].self, forKey: .gpus)
+        models = try container.decode([String].self, forKey: .models)
+        inflight = try container.decode(Int.self, forKey: .inflight)
+        progressPercent = try container.decodeIfPresent(Int.self, forKey: .progressPercent)
+        phase = try container.decodeIfPresent(String.self, forKey: .phase)
+        checks = try container.decode([Check].self, forKey: .checks)
+        lastFailure = try container.decodeIfPresent(Failure.self, forKey: .lastFailure)
+        load = try container.decodeIfPresent(Load.self, forKey: .load)
+        otherRuns = try container.decodeIfPresent([OtherRun].self, forKey: .otherRuns) ?? []
     }
 
     /// Every key is always there: what is not known is null.
@@ -79,6 +105,7 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
         try container.encode(checks, forKey: .checks)
         try container.encode(lastFailure, forKey: .lastFailure)
         try container.encode(load, forKey: .load)
+        try container.encode(otherRuns, forKey: .otherRuns)
     }
 
     /// What one witness says.

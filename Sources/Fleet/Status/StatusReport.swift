@@ -18,6 +18,8 @@ public struct StatusReport: Sendable, Hashable, Codable {
     public var providers: [ProviderStatus]
     /// Things an operator should know: an invalid configuration kept out, a missing delegation. Empty when all is well.
     public var notices: [String]
+    /// The last reload; absent before the first.
+    public var lastReload: ReloadStatus?
 
     /// A report.
     public init(
@@ -38,6 +40,7 @@ public struct StatusReport: Sendable, Hashable, Codable {
     private enum CodingKeys: String, CodingKey {
         case version, mode, ready, revision, gateway, providers, notices
         case readyReason = "ready_reason"
+        case lastReload = "last_reload"
         case uptimeSeconds = "uptime_seconds"
     }
 }

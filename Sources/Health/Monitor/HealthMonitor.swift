@@ -18,7 +18,8 @@ import Fleet
 ///
 /// The shell sends what it is told to, reports every answer, and calls with ``Event/tick`` at ``nextWake``.
 public struct HealthMonitor: Sendable {
-    let settings: Settings
+    /// What it is judged by; another reload, other settings.
+    public var settings: Settings
     var stage = Stage.waiting
     /// Why it is not to be published, once said; nil while nothing speaks against it.
     var trouble: Trouble?

@@ -33,7 +33,8 @@ public struct StartProgress: Sendable {
     /// How far the present phase is, 0 to 100, where its log has a progress bar.
     public private(set) var percent: Int?
 
-    private let stall: Duration
+    /// How long it may be without progress (`start_stall`).
+    public var stall: Duration
     private var lastWork: Instant?
     private var sampleBefore: (sample: Sample, at: Instant)?
     private var ioAtProgress: UInt64?

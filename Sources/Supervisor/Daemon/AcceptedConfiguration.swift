@@ -26,9 +26,16 @@ struct AcceptedConfiguration: Sendable {
     /// The configuration to go on by, where something that an earlier life started still runs; nil where nothing does, or
     /// where the kept one cannot be used either.
     func configurationInNeed(of source: ConfigurationSource) -> Configuration? {
-        guard isSomethingLeft, let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
-        return source.load(instead: text, from: path).configuration
+        isSomethingLeft ? self.configuration(of: source) : nil
     }
+
+    /// The kept configuration, with the environment; nil where there is none, or it cannot be used.
+    func configuration(of source: ConfigurationSource) -> Configuration? {
+        text.flatMap { source.load(instead: $0, from: path).configuration }
+    }
+
+    /// Its text.
+    var text: String? { try? String(contentsOfFile: path, encoding: .utf8) }
 
     private var isSomethingLeft: Bool {
         if GatewayPredecessor.find("\(directories.state)/gateway.json") != nil { return true }

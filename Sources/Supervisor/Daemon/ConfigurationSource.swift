@@ -8,7 +8,8 @@ public struct ConfigurationSource: Sendable {
     public let environment: [String: String]
     /// Where state and sockets are.
     public let directories: Directories
-    private let option: String?
+    /// `--config`
+    let option: String?
 
     /// What came of reading a configuration.
     public struct Loaded: Sendable {
@@ -63,6 +64,9 @@ public struct ConfigurationSource: Sendable {
     func load(instead text: String, from path: String) -> Loaded {
         load(file: path, text: text, environment: environment)
     }
+
+    /// Reads the environment alone.
+    func loadEnvironment() -> Loaded { load(file: nil, text: nil, environment: environment) }
 
     /// Reads a text alone, by the same rules: no environment.
     func load(text: String, as name: String) -> Loaded { load(file: name, text: text, environment: [:]) }

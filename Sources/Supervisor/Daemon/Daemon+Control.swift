@@ -17,11 +17,14 @@ extension Daemon: DaemonControl {
         }
         let gateway = GatewayStatus(
             pid: await keeper.pid, inflight: await registry.inflight, requestsTotal: totals.requestsTotal,
-            restarts: await keeper.restarts, listen: keeper.addresses)
-        return StatusReport(
+            restarts: await keeper.restarts, listen: await keeper.addresses)
+        var report = StatusReport(
             version: options.version, mode: configuration.mode.rawValue, ready: readiness.isReady,
             readyReason: readiness.reason, uptimeSeconds: (Instant.now() - began).seconds, revision: revision,
-            gateway: gateway, providers: providers, notices: notices)
+            gateway: gateway, providers: providers,
+            notices: standing.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value) + notices)
+        report.lastReload = lastReload
+        return report
     }
 
     /// Yields the present status and then a new one after every change, the newest only.
@@ -43,6 +46,12 @@ extension Daemon: DaemonControl {
             names = plans.values.filter { $0.provider.name == name }.map(\.name).sorted()
         }
         guard !names.isEmpty else { throw .noSuchInstance(name) }
+        // A person's word counts more than a reload that is under way.
+        for name in names {
+            guard let replacer = replacers[name] else { continue }
+            replacer.cancel("an operator's command came first: \(command.rawValue)")
+            _ = await replacer.outcome()
+        }
         let targets = names.compactMap { owners[$0] }
         wishes.ask(command, of: names)
         let failures = await withTaskGroup(of: ControlFailure?.self) { group in
@@ -79,7 +88,9 @@ extension Daemon: DaemonControl {
 
     /// Adds or replaces an attached instance, and keeps it.
     public func attach(name: String, baseURL: String, apiKeyFile: String?) async throws(ControlFailure) {
-        if configuration.providers.contains(where: { $0.name == name || $0.instanceNames.contains(name) }) {
+        if configuration.providers.contains(where: { $0.name == name || $0.instanceNames.contains(name) })
+            || owners[name] != nil && attachments[name] == nil
+        {
             throw .refused("\(name) is in the configuration: change it there and reload")
         }
         try await attachProvider(name, AttachmentStore.Attachment(baseURL: baseURL, apiKeyFile: apiKeyFile))
@@ -106,34 +117,6 @@ extension Daemon: DaemonControl {
         } catch {
             throw .failed("done, but it cannot be kept for the next start: \(error)")
         }
-    }
-
-    /// Makes a plan of what the configuration would change, and applies it unless only the plan is wanted.
-    public func reload(planOnly: Bool) async throws(ControlFailure) -> ReloadReport {
-        let loaded = source.load()
-        guard let new = loaded.configuration else {
-            throw .refused(loaded.problems.map(\.description).joined(separator: "\n"))
-        }
-        let difference = ConfigurationDifference.between(configuration, new)
-        if !planOnly {
-            notify(["RELOADING=1\nMONOTONIC_USEC=\(Instant.now().nanoseconds / 1000)"])
-            await apply(difference, new)
-            accepted.keep(loaded)
-            notices.removeAll { $0 == AcceptedConfiguration.notice }
-            reporter.notice = nil
-            notify(["READY=1"])
-            logger.notice(
-                "configuration reloaded",
-                metadata: [
-                    "added": "\(difference.added.joined(separator: " "))",
-                    "removed": "\(difference.removed.joined(separator: " "))",
-                    "changed": "\(difference.changed.map(\.name).joined(separator: " "))",
-                ])
-        }
-        return ReloadReport(
-            added: difference.added, removed: difference.removed,
-            changed: (difference.changed + difference.adjusted.filter { isAttached($0.name) }).map(\.name).sorted(),
-            untouched: difference.untouched, needsRestart: difference.waiting { isAttached($0) })
     }
 
     /// Prometheus text.
@@ -166,7 +149,7 @@ extension Daemon: DaemonControl {
         }
         var exposition = EngineExposition()
         for (index, owner) in owners.enumerated() {
-            exposition.add(instance: owner.plan.name, provider: owner.plan.provider.name, text: texts[index])
+            exposition.add(instance: owner.name, provider: await owner.plan.provider.name, text: texts[index])
         }
         return exposition.render()
     }

@@ -9,9 +9,9 @@ extension Daemon {
         mark.clear()
     }
 
-    /// Ends what an earlier life left of all but these instances.
-    func endLeftovers(keeping names: Set<String>) async {
-        for problem in await spawner.sweep(keeping: names) {
+    /// Ends what an earlier life left of all but these instances' runs.
+    func endLeftovers(keeping keys: Set<String>) async {
+        for problem in await spawner.sweep(keeping: keys) {
             notices.append(problem)
             logger.error("something of an earlier life does not end", metadata: ["detail": "\(problem)"])
         }
@@ -22,15 +22,30 @@ extension Daemon {
         for name in provider.instanceNames { await add(name, of: provider) }
     }
 
-    private func add(_ name: String, of provider: ProviderConfiguration) async {
-        let plan = InstancePlan(name: name, number: number(for: name), provider: provider)
-        let owner = InstanceOwner(plan: plan, services: services, sink: registry)
+    func add(_ name: String, of provider: ProviderConfiguration) async {
+        var plan = InstancePlan(name: name, number: number(for: name), provider: provider)
+        plan.slot = spawner.slot(of: name)
+        let (owner, generation) = await makeOwner(plan)
         plans[name] = plan
         owners[name] = owner
-        await registry.register(instance: name) { event in await owner.registry(event) }
-        await owner.begin(wanted: wishes[name] != .stop, inherited: registry.inherited(name))
+        generations[name] = generation
+        await owner.begin(
+            wanted: wishes[name] != .stop, inherited: registry.inherited(name), memory: handover?.instances?[name])
         // Before it is found or started: it is not published for a moment first.
         if wishes[name] == .drain { Task { try? await owner.act(.drain) } }
+    }
+
+    /// An owner that is known to the registry; nothing happens before it begins.
+    func makeOwner(
+        _ plan: InstancePlan, earlierRuns: UInt64 = 0, observe: @escaping @Sendable (InstanceRecord) -> Void = { _ in }
+    ) async -> (InstanceOwner, Int) {
+        lastGeneration += 1
+        let generation = lastGeneration
+        let owner = InstanceOwner(
+            plan: plan, services: services,
+            sink: OwnerSink(registry: registry, generation: generation, observe: observe), earlierRuns: earlierRuns)
+        await registry.register(instance: plan.name, generation: generation) { event in await owner.registry(event) }
+        return (owner, generation)
     }
 
     /// The least number that no instance has: it is part of socket names, and stays with the instance. One that a server
@@ -43,31 +58,14 @@ extension Daemon {
 
     /// Ends an instance and forgets it.
     func remove(_ name: String) async {
-        guard let owner = owners[name] else { return }
+        guard let owner = owners[name], let generation = generations[name] else { return }
         await owner.shutdown()
         owners[name] = nil
         plans[name] = nil
+        generations[name] = nil
         wishes.forget(name)
-        await registry.forget(instance: name)
+        await registry.forget(instance: name, generation: generation)
     }
-
-    /// Applies a plan: what is gone ends first, so that its GPUs and sockets are free for what is new.
-    func apply(_ difference: ConfigurationDifference, _ new: Configuration) async {
-        // An attached server is made anew for a changed key as well: that costs it one probe.
-        let replaced = (difference.changed + difference.adjusted.filter { isAttached($0.name) }).map(\.name)
-        await withTaskGroup { group in
-            for name in difference.removed + replaced { group.addTask { await self.remove(name) } }
-        }
-        configuration = new
-        await registry.configure(withAttachments(new))
-        let wanted = Set(difference.added + replaced)
-        for provider in new.providers {
-            for name in provider.instanceNames where wanted.contains(name) { await add(name, of: provider) }
-        }
-    }
-
-    /// Whether an instance of this name is there and is someone else's server.
-    func isAttached(_ name: String) -> Bool { plans[name]?.kind == .attached }
 
     /// The configuration with what was attached at run time.
     func withAttachments(_ configuration: Configuration) -> Configuration {
@@ -103,17 +101,6 @@ extension Daemon {
         await registry.configure(withAttachments(configuration))
         plans[name] = nil
         await add(found)
-    }
-}
-
-extension ConfigurationDifference {
-    /// What a reload does not bring about: settings of the daemon and the gateway process, and rules of launched
-    /// instances, which their owners take over at a restart of the daemon.
-    func waiting(isAttached: (String) -> Bool) -> [String] {
-        settings.filter { $0.reload == .restart || $0.reload == .newGateway }.map(\.path)
-            + adjusted.filter { !isAttached($0.name) }.flatMap { change in
-                change.settings.map { "\(change.name): \($0.path)" }
-            }
     }
 }
 

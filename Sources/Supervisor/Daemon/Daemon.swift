@@ -13,7 +13,7 @@ public actor Daemon {
     let registry: Registry
     let registryServer: RegistryServer
     let keeper: GatewayKeeper
-    let services: InstanceServices
+    var services: InstanceServices
     let spawner: EngineSpawner
     let accepted: AcceptedConfiguration
     var wishes: OperatorWishes
@@ -29,14 +29,37 @@ public actor Daemon {
     var configuration: Configuration
     var attachments: [String: AttachmentStore.Attachment]
     var owners: [String: InstanceOwner] = [:]
+    /// Which of an instance's owners each one is; the newer has the higher number.
+    var generations: [String: Int] = [:]
+    var lastGeneration = 0
+    /// Instances that are being replaced.
+    var replacers: [String: Replacer] = [:]
+    /// Their new owners, before those are the instances'.
+    var pending: [String: (owner: InstanceOwner, generation: Int)] = [:]
     var plans: [String: InstancePlan] = [:]
     var notices: [String] = []
+    /// Notices that stand until something is mended; they are in STATUS, too.
+    var standing: [StandingNotice: String] = [:]
+    /// What the program that this one took the place of has given it.
+    let handover: Handover?
+    /// The configuration's text that is in charge.
+    var acceptedText: Handover.Accepted?
+    let openFiles: UInt64?
+    var lastReload: ReloadStatus?
+    var isReloading = false
+    /// Grows with every reload that is asked for: an earlier one makes way.
+    var reloadsAsked = 0
+    var reloadWaiters: [CheckedContinuation<Void, Never>] = []
     var revision: UInt64 = 0
     var reporter: SystemdReporter
     var pulse: GatewayPulse
     var isStopping = false
     private var wasReady = false
-    private var admin: AdminServer?
+    var admin: AdminServer?
+    private static let signals = [SIGTERM, SIGINT, SIGHUP]
+
+    /// Takes signals from now on. To be called on the first thread, before there are others.
+    public static func takeSignals() { Signals.take(signals) }
 
     /// Runs the daemon until it is told to stop; returns the exit code.
     public static func run(_ options: Options) async -> Int32 {
@@ -44,12 +67,16 @@ public actor Daemon {
         LoggingSystem.bootstrap { DaemonLog.handler(destination, label: $0) }
         let logger = Logger(label: "stoker")
         umask(0o077)
-        let openFiles = OpenFiles.raise()
+        var options = options
+        let handover = Handover.take(from: &options.environment)
+        if let unread = handover?.signals { Signals.repeatUnread(unread) }
+        let openFiles = handover.flatMap(\.openFiles) ?? OpenFiles.raise()
         signal(SIGPIPE, SIG_IGN)
-        let signals = Signals.stream(of: [SIGTERM, SIGINT, SIGHUP])
+        let signals = Signals.stream(of: signals)
         let source = ConfigurationSource(option: options.configurationPath, environment: options.environment)
         let accepted = AcceptedConfiguration(source.directories)
-        let loaded = source.load()
+        // In the middle of a reload the earlier configuration is in charge first; the difference is applied as ever.
+        let loaded = handover?.configuration(of: source) ?? source.load()
         for problem in loaded.problems { writeLine("\(problem)") }
         guard let configuration = loaded.configuration ?? accepted.configurationInNeed(of: source) else {
             writeLine("stoker: the configuration cannot be used; 'stoker check' shows this list too")
@@ -58,7 +85,8 @@ public actor Daemon {
         do {
             let daemon = try await Daemon(
                 options: options, source: source, configuration: configuration,
-                state: StateDirectory(source.directories), accepted: accepted, openFiles: openFiles, logger: logger)
+                state: StateDirectory(source.directories, lock: handover?.lock), accepted: accepted,
+                handover: handover, openFiles: openFiles, logger: logger)
             await daemon.began(with: loaded)
             return try await daemon.serve(signals)
         } catch let failure as DaemonFailure {
@@ -72,8 +100,10 @@ public actor Daemon {
 
     private init(
         options: Options, source: ConfigurationSource, configuration: Configuration, state: StateDirectory,
-        accepted: AcceptedConfiguration, openFiles: UInt64?, logger: Logger
+        accepted: AcceptedConfiguration, handover: Handover?, openFiles: UInt64?, logger: Logger
     ) async throws {
+        self.handover = handover
+        self.openFiles = openFiles
         self.options = options
         self.source = source
         self.configuration = configuration
@@ -86,11 +116,14 @@ public actor Daemon {
         attachments = attachmentStore.load()
         pulse = GatewayPulse(at: began)
         reporter = SystemdReporter(
-            watchdog: options.environment["WATCHDOG_USEC"].flatMap(Int64.init).map { .microseconds($0) }, at: began)
+            watchdog: options.environment["WATCHDOG_USEC"].flatMap(Int64.init).map { .microseconds($0) },
+            isReadySent: handover?.isReadySent ?? false, at: began)
 
         let gatewayRecord = "\(state.directories.state)/gateway.json"
         predecessor = GatewayPredecessor.find(gatewayRecord)
-        let listeners = try Self.sockets(for: configuration.listen, predecessor: predecessor)
+        let listeners = try Self.sockets(
+            for: configuration.listen,
+            InheritedSockets(handedOver: handover?.gatewaySockets ?? [], predecessor: predecessor))
         registry = Registry(
             configuration: configuration, epoch: state.epoch,
             store: KnownModelsStore(path: "\(state.directories.state)/known-models.json", logger: logger),
@@ -99,13 +132,15 @@ public actor Daemon {
             path: state.directories.registrySocket, registry: registry, logger: logger)
         keeper = GatewayKeeper(
             order: GatewayLaunchOrder(
-                executable: options.executable, listeners: listeners, registryPath: state.directories.registrySocket,
+                executable: ExecutableFile.running, listeners: listeners,
+                registryPath: state.directories.registrySocket,
                 loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
-            build: options.version, recordPath: gatewayRecord, launcher: PosixGatewayLauncher(), registry: registry,
+            build: options.version, restarts: handover?.gatewayRestarts ?? 0, recordPath: gatewayRecord,
+            launcher: PosixGatewayLauncher(), registry: registry,
             logger: logger)
         prober = CurlProber(threadName: "stoker-probes")
         var setup = EngineSpawner.Setup(
-            directories: state.directories, executable: options.executable,
+            directories: state.directories, executable: ExecutableFile.running,
             environment: configuration.inheritedEnvironment(from: options.environment),
             trees: ProcessTrees.detect(runtime: state.directories.runtime), logger: logger)
         setup.openFiles = openFiles
@@ -117,35 +152,30 @@ public actor Daemon {
         services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
     }
 
-    private static func sockets(
-        for addresses: [ListenAddress], predecessor: GatewayPredecessor?
-    ) throws(DaemonFailure) -> [ListeningSocket] {
-        var inherited = InheritedSockets(predecessor: predecessor)
-        defer { inherited.closeRest() }
-        var sockets: [ListeningSocket] = []
-        do throws(ListeningSocket.Failure) {
-            for address in addresses { sockets.append(try inherited.take(address, setting: "listen")) }
-        } catch {
-            throw DaemonFailure(error.description)
-        }
-        return sockets
-    }
-
-    /// What a gateway process needs of our environment; keys reach it through the registry alone.
-    static func gatewayEnvironment(_ environment: [String: String]) -> [String: String] {
-        let wanted: Set<String> = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"]
-        var chosen = environment.filter { wanted.contains($0.key) }
-        // A gateway that crashes ends at once: whoever writes a backtrace first holds its clients up.
-        chosen["SWIFT_BACKTRACE"] = "enable=no"
-        return chosen
-    }
-
     /// Keeps a configuration that was accepted; goes on by an earlier one where this one was not, and says so.
     private func began(with loaded: ConfigurationSource.Loaded) {
-        guard loaded.configuration == nil else { return accepted.keep(loaded) }
+        if let number = handover?.reload {
+            isReloading = true
+            lastReload = reloadStatus(number, .running, "version \(options.version) takes over")
+            _ = reporter.reloading(at: .now())
+        }
+        guard loaded.configuration == nil else { return keep(loaded) }
+        acceptedText = accepted.text.map { Handover.Accepted(file: loaded.file ?? "", text: $0) }
         logger.error("the configuration is invalid; the last accepted one goes on", metadata: [:])
-        notices.append(AcceptedConfiguration.notice)
-        reporter.notice = AcceptedConfiguration.notice
+        stand(.configuration, AcceptedConfiguration.notice)
+    }
+
+    /// Keeps a configuration that was accepted.
+    func keep(_ loaded: ConfigurationSource.Loaded) {
+        accepted.keep(loaded)
+        acceptedText = loaded.text.map { Handover.Accepted(file: loaded.file ?? "", text: $0) }
+    }
+
+    /// Says something until it is mended; nil when it is.
+    func stand(_ kind: StandingNotice, _ text: String?) {
+        standing[kind] = text
+        let texts = standing.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value)
+        reporter.notice = texts.isEmpty ? nil : texts.joined(separator: "; ")
     }
 
     private func serve(_ signals: AsyncStream<Int32>) async throws -> Int32 {
@@ -153,12 +183,12 @@ public actor Daemon {
         defer { serving.cancel() }
         // What a gateway that lived on routes by is known before any instance is looked for, and before that gateway is
         // replaced where it does not fit any more.
-        if let pid = predecessor?.record.pid {
+        if let pid = predecessor?.record?.pid {
             await registry.gatewayStarted(pid: pid)
             await registry.greeting(of: pid, within: .seconds(1))
         }
         try await keeper.start(after: predecessor)
-        for listener in keeper.listeners { notifier.store(listener.descriptor, name: "gateway") }
+        for listener in await keeper.listeners { notifier.store(listener.descriptor, name: "gateway") }
         do {
             try await startAdmin()
         } catch {
@@ -174,9 +204,10 @@ public actor Daemon {
             await restore(name, attachment)
         }
         // Of what a person has stopped nothing shall run.
-        let names = Set(plans.keys.filter { wishes[$0] != .stop })
-        Task { await self.endLeftovers(keeping: names) }
+        let keys = Set(plans.filter { wishes[$0.key] != .stop }.values.map(\.key))
+        Task { await self.endLeftovers(keeping: keys) }
         let watching = Task { for await _ in await self.registry.changes() { await self.registryChanged() } }
+        if let number = handover?.reload { Task { await self.finishReload(number) } }
         let ticking = Task {
             while !Task.isCancelled {
                 await self.tick()
@@ -188,7 +219,8 @@ public actor Daemon {
         let signalling = Task {
             for await signal in signals {
                 if signal == SIGHUP {
-                    await self.reloadBySignal()
+                    // It may take as long as a model's load; a stop does not wait for it.
+                    Task { await self.reloadBySignal() }
                 } else if stop == nil {
                     stop = Task {
                         await self.stop(because: signal == SIGINT ? "SIGINT" : "SIGTERM")
@@ -225,7 +257,7 @@ public actor Daemon {
             control: self, token: token, addresses: configuration.admin.listen,
             socketPath: state.directories.adminSocket, logger: logger)
         do {
-            try await server.start()
+            try await server.start(inherited: handover?.adminSockets ?? [])
         } catch let failure as ListeningSocket.Failure {
             throw DaemonFailure(failure.description)
         }
@@ -234,7 +266,7 @@ public actor Daemon {
 
     // MARK: Readiness and systemd
 
-    private func registryChanged() async {
+    func registryChanged() async {
         revision += 1
         let readiness = await registry.readiness
         let isMoving = await registry.records.contains { $0.isOnItsWay }
@@ -260,37 +292,6 @@ public actor Daemon {
 
     func notify(_ messages: [String]) {
         if !messages.isEmpty { notifier.send(messages.joined(separator: "\n")) }
-    }
-
-    // MARK: Stopping
-
-    private func stop(because signal: String) async {
-        isStopping = true
-        StopMark(state.directories).set()
-        logger.notice("stopping", metadata: ["signal": "\(signal)", "instances": "\(owners.count)"])
-        notify(reporter.stopping("stopping \(owners.count) instances", at: .now()))
-        await withTaskGroup { group in
-            for owner in owners.values { group.addTask { await owner.shutdown() } }
-            var left = owners.count
-            for await _ in group {
-                left -= 1
-                notify(reporter.stopProgress("stopping: \(left) instances left"))
-            }
-        }
-        await keeper.end(grace: .seconds(2))
-    }
-
-    private func hurry() async {
-        logger.notice("hurrying: what is in flight is cut", metadata: [:])
-        for owner in owners.values { await owner.hurry() }
-    }
-
-    private func reloadBySignal() async {
-        do throws(ControlFailure) {
-            _ = try await reload(planOnly: false)
-        } catch {
-            logger.error("reload refused; what runs goes on", metadata: ["error": "\(error)"])
-        }
     }
 }
 

@@ -7,10 +7,13 @@ struct StateDirectory: Sendable {
     let directories: Directories
     /// Larger than that of every earlier supervisor on this directory.
     let epoch: UInt64
-    private let lock: Int32
+    /// The descriptor that holds the lock, for whoever takes this process's place.
+    let lock: Int32
 
     /// Makes the directories where they are missing, takes the lock, and begins a new epoch.
-    init(_ directories: Directories) throws(DaemonFailure) {
+    ///
+    /// - Parameter lock: The lock that the program before this one has held all the time.
+    init(_ directories: Directories, lock handedOver: Int32? = nil) throws(DaemonFailure) {
         self.directories = directories
         for (path, mode) in [
             (directories.state, 0o700), (directories.runtime, 0o755), (directories.instanceSockets, 0o700),
@@ -18,7 +21,7 @@ struct StateDirectory: Sendable {
         ] {
             try Self.make(path, mode: mode_t(mode))
         }
-        lock = try Self.takeLock("\(directories.runtime)/stoker.lock")
+        lock = try Self.takeLock("\(directories.runtime)/stoker.lock", handedOver)
         epoch = try Self.nextEpoch("\(directories.state)/epoch")
     }
 
@@ -41,7 +44,8 @@ struct StateDirectory: Sendable {
     }
 
     /// An flock that ends with the process, however it ends.
-    private static func takeLock(_ path: String) throws(DaemonFailure) -> Int32 {
+    private static func takeLock(_ path: String, _ handedOver: Int32?) throws(DaemonFailure) -> Int32 {
+        if let handedOver, SystemFile.isSame("/proc/self/fd/\(handedOver)", path) { return handedOver }
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw DaemonFailure("\(path) cannot be opened: \(String(cString: strerror(errno)))")

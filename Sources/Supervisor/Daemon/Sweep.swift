@@ -47,20 +47,23 @@ public struct Sweep: Sendable {
             directories: directories, executable: "", environment: environment,
             trees: ProcessTrees.detect(runtime: directories.runtime), logger: logger)
         var problems = await EngineSpawner(setup).sweep(keeping: [])
-        if let problem = await endGateway() { problems.append(problem) }
+        if let problem = endGateway() { problems.append(problem) }
         guard problems.isEmpty else { return .failed(problems) }
         StopMark(directories).clear()
         return .swept
     }
 
-    private func endGateway() async -> String? {
-        guard let record = GatewayPredecessor.find("\(directories.state)/gateway.json")?.record else { return nil }
-        let pidfd = stoker_pidfd_open(record.pid)
-        guard pidfd >= 0 else { return nil }
-        defer { close(pidfd) }
-        stoker_pidfd_send_signal(pidfd, SIGKILL)
-        var poller = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
-        return poll(&poller, 1, 5000) == 1 ? nil : "the gateway (pid \(record.pid)) does not end"
+    private func endGateway() -> String? {
+        var problem: String?
+        for record in GatewayPredecessor.find("\(directories.state)/gateway.json")?.all ?? [] {
+            let pidfd = stoker_pidfd_open(record.pid)
+            guard pidfd >= 0 else { continue }
+            defer { close(pidfd) }
+            stoker_pidfd_send_signal(pidfd, SIGKILL)
+            var poller = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+            if poll(&poller, 1, 5000) != 1 { problem = "the gateway (pid \(record.pid)) does not end" }
+        }
+        return problem
     }
 }
 

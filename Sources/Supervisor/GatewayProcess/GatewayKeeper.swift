@@ -3,80 +3,154 @@ import Fleet
 import Glibc
 import Logging
 
-/// Keeps one gateway process running: starts it with the listening sockets, starts another when it ends, and ends it
-/// at last. Clients wait in the sockets' queues meanwhile.
+/// Keeps one gateway process serving: starts it with the listening sockets, starts another when it ends or when there is
+/// a new program, and ends all of them at last. Clients wait in the sockets' queues meanwhile.
+///
+/// It decides nothing: ``GatewaySuccession`` does.
 public actor GatewayKeeper {
-    /// The process that runs at present; nil between two.
-    public private(set) var pid: Int32?
-    /// How often it was started again.
-    public private(set) var restarts = 0
+    /// How long a new one may take until it serves.
+    static let patience: Duration = .seconds(15)
+
+    /// The process that takes clients at present; nil between two.
+    public var pid: Int32? { succession.current }
+    /// How often it was started again without being asked to.
+    public private(set) var restarts: Int
     /// How the last one ended.
     public private(set) var lastExit: GatewayExit?
 
-    private let order: GatewayLaunchOrder
+    private(set) var order: GatewayLaunchOrder
     private let launcher: any GatewayLauncher
     private let registry: Registry
     private let logger: Logger
-    private var isEnding = false
-    private var backoff = GatewayBackoff()
-    private var ended: [CheckedContinuation<Void, Never>] = []
-
     private let build: String
     private let recordPath: String
+    private var succession = GatewaySuccession()
+    private var records: [Int32: GatewayPredecessor.Record] = [:]
+    private var isEnding = false
+    private var isFrozen = false
+    private var isSpawning = false
+    private var backoff = GatewayBackoff()
+    private var pause: Duration = .zero
+    private var ended: [CheckedContinuation<Void, Never>] = []
 
     /// A keeper that has not started anything yet.
     ///
     /// - Parameters:
-    ///   - build: As `stoker version` prints it: a gateway of another build is replaced, not adopted.
-    ///   - recordPath: Where a successor of this supervisor finds the gateway.
+    ///   - build: As `stoker version` prints it.
+    ///   - restarts: How often it was started again before this program took over.
+    ///   - recordPath: Where a successor of this supervisor finds the gateways.
     public init(
-        order: GatewayLaunchOrder, build: String, recordPath: String, launcher: any GatewayLauncher,
-        registry: Registry, logger: Logger
+        order: GatewayLaunchOrder, build: String, restarts: Int = 0, recordPath: String,
+        launcher: any GatewayLauncher, registry: Registry, logger: Logger
     ) {
         self.order = order
         self.build = build
+        self.restarts = restarts
         self.recordPath = recordPath
         self.launcher = launcher
         self.registry = registry
         self.logger = logger
     }
 
-    /// The sockets that every gateway of this keeper gets.
-    nonisolated var listeners: [ListeningSocket] { order.listeners }
+    /// The sockets that a gateway gets.
+    var listeners: [ListeningSocket] { order.listeners }
 
     /// The addresses that were really bound, in configuration's words.
-    public nonisolated var addresses: [String] { order.listeners.map(\.address.description) }
+    public var addresses: [String] { order.listeners.map(\.address.description) }
 
-    /// Takes over the predecessor's gateway where it is of this build and has these sockets; otherwise starts one, and
+    /// Whether the one that serves is the one that is wanted.
+    var isCurrent: Bool { succession.current != nil && succession.successor == nil && !succession.isOutdated }
+
+    /// Gateways that were replaced and still have streams.
+    var old: [Int32] { succession.old }
+
+    /// Takes over the predecessor's gateway where it is of this program and has these sockets; otherwise starts one, and
     /// lets the old one's streams end. Throws when a gateway cannot be started at all.
     func start(after predecessor: GatewayPredecessor?) async throws(DaemonFailure) {
-        if let record = predecessor?.record {
-            let isFit = record.build == build && record.loops == order.loops
-            if isFit, predecessor?.holds(order.listeners) == true {
-                logger.notice("took over the running gateway", metadata: ["pid": "\(record.pid)"])
-                await follow(record.pid)
-                return
-            }
-            logger.notice("the gateway of an earlier life is replaced", metadata: ["pid": "\(record.pid)"])
-            await registry.gatewayStarted(pid: record.pid)
-            launcher.signal(SIGTERM, to: record.pid)
-            Task {
-                _ = await launcher.exit(of: record.pid)
-                await registry.gatewayExited(pid: record.pid)
-            }
+        let isFit = predecessor?.isFit(order) ?? true
+        for record in predecessor?.all ?? [] {
+            records[record.pid] = record
+            await follow(record.pid)
         }
-        try await launch()
+        let actions = succession.handle(
+            .begin(
+                current: predecessor?.record?.pid, isFit: isFit, successor: predecessor?.successor?.pid,
+                old: predecessor?.old.map(\.pid) ?? []))
+        if let pid = succession.current {
+            logger.notice(
+                isFit ? "took over the running gateway" : "the gateway of an earlier life is replaced",
+                metadata: ["pid": "\(pid)"])
+        }
+        if let pid = succession.successor { watchUntilServing(pid) }
+        for action in actions {
+            // The first one has to come up; those after it are tried again.
+            if case .launch = action, succession.current == nil { try await launch() } else { await perform(action) }
+        }
+    }
+
+    /// Replaces the gateway by one of another order: other sockets, other loops.
+    func renew(_ order: GatewayLaunchOrder) async {
+        self.order = order
+        await feed(.renew)
+    }
+
+    /// Waits, within bounds, until the one that is wanted serves, or has to wait for room.
+    func settle(within patience: Duration) async {
+        let deadline = Instant.now() + patience
+        while !isCurrent, succession.old.count < GatewaySuccession.mostOld, Instant.now() < deadline {
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// Starts none from now on, and returns when none is being started: the process is about to be another program. Or
+    /// does so again.
+    func freeze(_ isFrozen: Bool) async {
+        self.isFrozen = isFrozen
+        while isFrozen, isSpawning { try? await Task.sleep(for: .milliseconds(2)) }
+    }
+
+    // MARK: What the succession says
+
+    private func feed(_ event: GatewaySuccession.Event) async {
+        for action in succession.handle(event) { await perform(action) }
+        keepRecord()
+    }
+
+    private func perform(_ action: GatewaySuccession.Action) async {
+        switch action {
+        case .retire(let pid):
+            logger.notice("a gateway retires: its streams go on to their end", metadata: ["pid": "\(pid)"])
+            launcher.signal(SIGTERM, to: pid)
+        case .kill(let pid): launcher.signal(SIGKILL, to: pid)
+        case .launch(let again): Task { await self.launch(again: again) }
+        }
+    }
+
+    private func launch(again: Bool) async {
+        if again, pause > .zero { try? await Task.sleep(for: pause) }
+        while isFrozen { try? await Task.sleep(for: .milliseconds(50)) }
+        guard !isEnding else { return }
+        do {
+            try await launch()
+        } catch {
+            logger.error("gateway cannot be started", metadata: ["error": "\(error)"])
+            try? await Task.sleep(for: .seconds(1))
+            await feed(.launchFailed)
+        }
     }
 
     private func launch() async throws(DaemonFailure) {
+        isSpawning = true
+        defer { isSpawning = false }
         let pid = try launcher.launch(order)
-        GatewayPredecessor.keep(pid: pid, order: order, build: build, at: recordPath)
+        records[pid] = GatewayPredecessor.Record(pid: pid, order: order, build: build)
         logger.info("gateway started", metadata: ["pid": "\(pid)"])
         await follow(pid)
+        await feed(.launched(pid))
+        if succession.successor == pid { watchUntilServing(pid) }
     }
 
     private func follow(_ pid: Int32) async {
-        self.pid = pid
         await registry.gatewayStarted(pid: pid)
         let began = Instant.now()
         Task {
@@ -85,43 +159,64 @@ public actor GatewayKeeper {
         }
     }
 
-    private func exited(pid: Int32, exit: GatewayExit, began: Instant) async {
-        self.pid = nil
-        lastExit = exit
-        await registry.gatewayExited(pid: pid)
-        if isEnding {
-            for waiter in ended { waiter.resume() }
-            ended = []
-            return
-        }
-        let pause = backoff.pause(afterLiving: Instant.now() - began)
-        restarts += 1
-        logger.error(
-            "gateway ended without being asked; another is started",
-            metadata: ["pid": "\(pid)", "exit": "\(exit)", "pause_seconds": "\(pause.seconds)"])
-        if pause > .zero { try? await Task.sleep(for: pause) }
-        while !isEnding {
-            do {
-                try await launch()
-                return
-            } catch {
-                logger.error("gateway cannot be started", metadata: ["error": "\(error)"])
-                try? await Task.sleep(for: .seconds(1))
+    private func watchUntilServing(_ pid: Int32) {
+        Task {
+            let serves = await registry.serves(pid, within: Self.patience)
+            if !serves {
+                logger.error(
+                    "a new gateway does not come to serve; the one before it goes on", metadata: ["pid": "\(pid)"])
             }
+            await self.feed(serves ? .serving(pid) : .stuck(pid))
         }
     }
 
-    /// Ends the gateway: its streams may go on for `grace`, then it is killed.
+    private func exited(pid: Int32, exit: GatewayExit, began: Instant) async {
+        let wasOld = succession.old.contains(pid)
+        records[pid] = nil
+        lastExit = exit
+        await registry.gatewayExited(pid: pid)
+        if isEnding {
+            _ = succession.handle(.exited(pid))
+            if records.isEmpty {
+                for waiter in ended { waiter.resume() }
+                ended = []
+            }
+            return
+        }
+        if wasOld {
+            logger.info("a retired gateway has ended", metadata: ["pid": "\(pid)", "exit": "\(exit)"])
+        } else {
+            pause = backoff.pause(afterLiving: Instant.now() - began)
+            restarts += 1
+            logger.error(
+                "gateway ended without being asked; another is started", metadata: ["pid": "\(pid)", "exit": "\(exit)"])
+        }
+        await feed(.exited(pid))
+    }
+
+    /// Keeps what a successor of this supervisor needs.
+    private func keepRecord() {
+        guard let current = succession.current.flatMap({ records[$0] }) else { return }
+        GatewayPredecessor.keep(
+            current, successor: succession.successor.flatMap { records[$0] },
+            old: succession.old.compactMap { records[$0] }, at: recordPath)
+    }
+
+    // MARK: The end
+
+    /// Ends every gateway: streams may go on for `grace`, then they are killed.
     public func end(grace: Duration) async {
         isEnding = true
-        guard let pid else { return }
-        await registry.retireGateway(pid: pid, deadline: grace)
-        launcher.signal(SIGTERM, to: pid)
+        guard !records.isEmpty else { return }
+        for pid in records.keys {
+            await registry.retireGateway(pid: pid, deadline: grace)
+            launcher.signal(SIGTERM, to: pid)
+        }
         let killer = Task {
             try await Task.sleep(for: grace + .seconds(2))
-            launcher.signal(SIGKILL, to: pid)
+            for pid in records.keys { launcher.signal(SIGKILL, to: pid) }
         }
-        if self.pid != nil { await withCheckedContinuation { ended.append($0) } }
+        if !records.isEmpty { await withCheckedContinuation { ended.append($0) } }
         killer.cancel()
     }
 

@@ -14,8 +14,10 @@ public protocol GatewayLauncher: Sendable {
 
 /// What a gateway process is given.
 public struct GatewayLaunchOrder: Sendable, Hashable {
-    /// Our own executable.
+    /// Our own executable: ``ExecutableFile/running``, or a test's.
     public var executable: String
+    /// The name that it is shown by.
+    public var name = "stoker"
     /// Its listening sockets.
     public var listeners: [ListeningSocket]
     /// The registry's socket.
@@ -73,7 +75,7 @@ public struct PosixGatewayLauncher: GatewayLauncher {
         let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP
         posix_spawnattr_setflags(&attributes, Int16(flags))
 
-        var arguments = [order.executable, "gateway", "--registry", order.registryPath, "--loops", "\(order.loops)"]
+        var arguments = [order.name, "gateway", "--registry", order.registryPath, "--loops", "\(order.loops)"]
         for (index, listener) in order.listeners.enumerated() {
             arguments += ["--listener", "\(3 + index)=\(listener.address)"]
         }

@@ -3,7 +3,7 @@ import Fleet
 import FoundationEssentials
 import Glibc
 
-/// The gateway that an earlier life of this supervisor has left running: found by a file of the state directory, and
+/// The gateways that an earlier life of this supervisor has left running: found by a file of the state directory, and
 /// believed only where pid, start time and boot agree.
 struct GatewayPredecessor: Sendable {
     /// What is kept about a running gateway.
@@ -16,32 +16,71 @@ struct GatewayPredecessor: Sendable {
         var listeners: Int
         var loops: Int
         var build: String
+        /// One that was to take its turn.
+        var successor: [Record]?
+        /// Those that accept no more and whose streams go on.
+        var old: [Record]?
+
+        /// One that was just started.
+        init(pid: Int32, order: GatewayLaunchOrder, build: String) {
+            self.pid = pid
+            started = ProcessTable.entry(pid)?.started ?? 0
+            boot = ProcessTable.bootID
+            listeners = order.listeners.count
+            loops = order.loops
+            self.build = build
+        }
+
+        /// Whether it still runs.
+        var lives: Bool {
+            guard boot == ProcessTable.bootID, let entry = ProcessTable.entry(pid), !entry.isZombie else {
+                return false
+            }
+            return entry.started == started
+        }
     }
 
-    let record: Record
+    /// The one that takes clients; nil where it has ended.
+    let record: Record?
+    /// The one that was to take its turn.
+    let successor: Record?
+    /// Those that were retired.
+    let old: [Record]
 
-    /// The predecessor that still runs; nil where there is none.
+    /// What still runs; nil where nothing does.
     static func find(_ path: String) -> GatewayPredecessor? {
         guard let data = try? Data(contentsOf: URL(filePath: path)),
-            let record = try? JSONDecoder().decode(Record.self, from: data),
-            record.boot == ProcessTable.bootID, let entry = ProcessTable.entry(record.pid), !entry.isZombie,
-            entry.started == record.started
+            let kept = try? JSONDecoder().decode(Record.self, from: data)
         else { return nil }
-        return GatewayPredecessor(record: record)
+        let successor = kept.successor?.first { $0.lives }
+        let old = (kept.old ?? []).filter(\.lives)
+        guard kept.lives || successor != nil || !old.isEmpty else { return nil }
+        return GatewayPredecessor(record: kept.lives ? kept : nil, successor: successor, old: old)
     }
 
     /// Keeps what a successor needs; a disk that cannot take it costs the handover and nothing else.
-    static func keep(pid: Int32, order: GatewayLaunchOrder, build: String, at path: String) {
-        guard let entry = ProcessTable.entry(pid) else { return }
-        let record = Record(
-            pid: pid, started: entry.started, boot: ProcessTable.bootID, listeners: order.listeners.count,
-            loops: order.loops, build: build)
+    static func keep(_ current: Record, successor: Record?, old: [Record], at path: String) {
+        var record = current
+        record.successor = successor.map { [$0] }
+        record.old = old.isEmpty ? nil : old
         try? JSONEncoder().encode(record).write(to: URL(filePath: path), options: .atomic)
+    }
+
+    /// All of them, the one that takes clients first.
+    var all: [Record] { [record, successor].compactMap { $0 } + old }
+
+    /// Whether those that take clients run the very file that we do, whatever was at its path since, with these loops and
+    /// these very sockets.
+    func isFit(_ order: GatewayLaunchOrder) -> Bool {
+        [record, successor].compactMap { $0 }.allSatisfy { record in
+            SystemFile.isSame("/proc/\(record.pid)/exe", ExecutableFile.running) && record.loops == order.loops
+                && Self.holds(record, order.listeners)
+        }
     }
 
     /// Whether its descriptors are these very sockets. Asked of /proc, which needs less than having copies of them: also
     /// where the kernel lets nobody but a parent attach (Yama).
-    func holds(_ listeners: [ListeningSocket]) -> Bool {
+    private static func holds(_ record: Record, _ listeners: [ListeningSocket]) -> Bool {
         guard listeners.count == record.listeners else { return false }
         return listeners.enumerated().allSatisfy { index, listener in
             SystemFile.isSame("/proc/\(record.pid)/fd/\(3 + index)", "/proc/self/fd/\(listener.descriptor)")
@@ -50,6 +89,7 @@ struct GatewayPredecessor: Sendable {
 
     /// Copies of its listening sockets; nil where the kernel does not let us have them (ptrace(2)'s rules).
     func sockets() -> [ListeningSocket]? {
+        guard let record = all.first else { return nil }
         let pidfd = stoker_pidfd_open(record.pid)
         guard pidfd >= 0 else { return nil }
         defer { close(pidfd) }

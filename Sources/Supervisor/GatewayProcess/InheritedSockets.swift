@@ -3,13 +3,17 @@ import Fleet
 import Glibc
 
 /// Listening sockets that are open already when the daemon starts: from systemd (a .socket unit, or what an earlier life
-/// put into the unit's descriptor store), and from a gateway that an earlier life has left running.
+/// put into the unit's descriptor store), from the program that this one took the place of, and from a gateway that an
+/// earlier life has left running.
 struct InheritedSockets {
     private var sockets: [ListeningSocket]
 
-    /// Those of this process's environment, and the predecessor's.
-    init(predecessor: GatewayPredecessor?) {
-        var found: [ListeningSocket] = []
+    /// These, which a gateway uses already.
+    init(_ sockets: [ListeningSocket]) { self.sockets = sockets }
+
+    /// Those of this process's environment, those that were handed over, and the predecessor's.
+    init(handedOver: [Int32] = [], predecessor: GatewayPredecessor?) {
+        var found = handedOver.compactMap { ListeningSocket(inherited: $0) }
         // LISTEN_FDS and LISTEN_PID are checked, and then taken out of the environment (sd_listen_fds(3)).
         let count = sd_listen_fds(1)
         if count > 0 {
@@ -21,7 +25,8 @@ struct InheritedSockets {
                 }
             }
         }
-        for socket in predecessor?.sockets() ?? [] {
+        // Whoever was handed them needs no copies.
+        for socket in handedOver.isEmpty ? predecessor?.sockets() ?? [] : [] {
             if found.contains(where: { $0.address == socket.address }) {
                 close(socket.descriptor)
             } else {

@@ -21,6 +21,14 @@ extension InstanceOwner {
         }
     }
 
+    /// It is to be reached somewhere else: what is in flight at the old address goes on there.
+    func moved() {
+        isMoved = true
+        isResolving = false
+        addressing += 1
+        resolve()
+    }
+
     /// Looks the name up, unless that is under way; a Unix socket needs no look-up.
     func resolve() {
         guard case .attached(let lifecycle, let attach) = machine, !lifecycle.isFinal else {
@@ -29,7 +37,7 @@ extension InstanceOwner {
         }
         if let path = attach.baseURL.unixPath {
             resolveAt = nil
-            if endpoint == nil { resolved(.addresses([.unix(path: path)]), services.clock.now()) }
+            if endpoint == nil || isMoved { resolved(.addresses([.unix(path: path)]), services.clock.now()) }
             return
         }
         resolveAt = services.clock.now() + Self.resolveInterval
@@ -38,7 +46,8 @@ extension InstanceOwner {
         let resolver = services.resolver
         let inbox = inbox
         let url = attach.baseURL
-        Task { inbox.yield(.resolved(await resolver.resolve(host: url.host, port: url.port))) }
+        let addressing = addressing
+        Task { inbox.yield(.resolved(addressing, await resolver.resolve(host: url.host, port: url.port))) }
     }
 
     func resolved(_ resolution: Resolution, _ now: Instant) {
@@ -54,6 +63,7 @@ extension InstanceOwner {
                 address: address, host: url.authority, basePath: url.path,
                 tls: url.isTLS ? Endpoint.TLS(serverName: url.host, caFile: attach.caFile) : nil)
             isUnreachable = false
+            isMoved = false
             inflight = 0
             feed(.attached(.addressed))
         }
@@ -62,7 +72,7 @@ extension InstanceOwner {
     /// The address to go to; nil to stay. A name with several addresses (round-robin) is stayed with as long as its
     /// present one is among them and answers.
     private func choose(_ addresses: [Endpoint.Address]) -> Endpoint.Address? {
-        guard let current = endpoint?.address, let index = addresses.firstIndex(of: current) else {
+        guard !isMoved, let current = endpoint?.address, let index = addresses.firstIndex(of: current) else {
             return addresses.first
         }
         guard isUnreachable, addresses.count > 1 else { return nil }

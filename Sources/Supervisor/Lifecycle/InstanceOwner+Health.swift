@@ -5,12 +5,14 @@ import Health
 extension InstanceOwner {
     func beginHealth(_ run: UInt64, _ now: Instant, with event: HealthMonitor.Event = .began) {
         monitorRun = run
-        monitor = HealthMonitor(
-            settings: HealthMonitor.Settings(
-                kind: plan.kind, configuration: services.health, warmup: warmup,
-                configuredModels: plan.provider.models, expectedIds: expectedIds),
-            at: now)
+        monitor = HealthMonitor(settings: healthSettings, at: now)
         feed(.health(event))
+    }
+
+    var healthSettings: HealthMonitor.Settings {
+        HealthMonitor.Settings(
+            kind: plan.kind, configuration: services.health, warmup: warmup,
+            configuredModels: plan.provider.models, expectedIds: expectedIds)
     }
 
     private var warmup: LaunchConfiguration.Warmup {

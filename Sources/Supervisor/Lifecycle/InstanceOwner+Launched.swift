@@ -39,10 +39,11 @@ extension InstanceOwner {
 
     private func adopt(_ run: UInt64) {
         let plan = plan
+        let logRead = memory?.run == run ? memory?.logRead : nil
         let spawner = services.spawner
         let inbox = inbox
         launchTask = Task {
-            let found = await spawner.adopt(plan) { inbox.yield(.server(run, $0)) }
+            let found = await spawner.adopt(plan, logRead: logRead) { inbox.yield(.server(run, $0)) }
             inbox.yield(.adoption(run, found))
         }
     }
@@ -125,7 +126,8 @@ extension InstanceOwner {
             guard run == monitorRun, monitor != nil else { return }
             isDirty = true
             feed(.health(.answered(order, result)))
-        case .resolved(let resolution): resolved(resolution, now)
+        case .resolved(let addressing, let resolution):
+            if addressing == self.addressing { resolved(resolution, now) }
         case .server(let run, let event):
             guard run == self.run else { return }
             receive(event, run, now)

@@ -36,12 +36,14 @@ extension InstanceOwner {
             ]
         }
         complete(&status, lifecycle.models, now)
-        return InstanceRecord(
+        var record = InstanceRecord(
             provider: plan.provider.name, kind: .launched, status: status, entries: entries,
             settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay,
             measures: InstanceMeasures(
                 restarts: lifecycle.restartsByKind, readyAfter: lifecycle.readyAfter,
                 probes: monitor?.probeDurations ?? [:]))
+        record.isProven = lifecycle.works && lifecycle.ending == nil
+        return record
     }
 
     private func makeRecord(

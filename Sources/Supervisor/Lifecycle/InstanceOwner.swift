@@ -21,7 +21,7 @@ public actor InstanceOwner {
         case adoption(UInt64, AdoptedServer?)
         case cleaned(UInt64, Postmortem)
         case probed(UInt64, UInt64, HTTPProbeResult)
-        case resolved(Resolution)
+        case resolved(Int, Resolution)
     }
 
     /// What the machines are to be told, in order; performing an action may add to it.
@@ -32,8 +32,10 @@ public actor InstanceOwner {
     }
 
     /// What it is to be.
-    public nonisolated let plan: InstancePlan
-    let services: InstanceServices
+    public internal(set) var plan: InstancePlan
+    /// The instance's name.
+    public nonisolated let name: String
+    var services: InstanceServices
 
     var machine: Machine
     var monitor: HealthMonitor?
@@ -47,11 +49,17 @@ public actor InstanceOwner {
     var hasListened = false
     /// What gateways route to the last run of an earlier life by.
     var inherited: InstanceEntry?
+    /// What the program that this one took the place of knew.
+    var memory: InstanceMemory?
 
     // Attached only.
     var endpoint: Endpoint?
     var retiredEndpoints: [UInt64: Endpoint] = [:]
     var isResolving = false
+    /// Whether what it is to be reached at has changed and was not looked up yet.
+    var isMoved = false
+    /// Tells a look-up of an earlier address from one of this.
+    var addressing = 0
     var resolveAt: Instant?
     var isUnreachable = false
 
@@ -59,13 +67,13 @@ public actor InstanceOwner {
     private var isFeeding = false
     private var waiters: [UInt64: CheckedContinuation<ControlFailure?, Never>] = [:]
     private var nextWaiter: UInt64 = 1
-    private var timer: (wake: Instant, task: Task<Void, Never>)?
+    var timer: (wake: Instant, task: Task<Void, Never>)?
     var lastRecordAt: Instant?
     var isDirty = false
     var loggedState: InstanceState?
     /// Milliseconds from the monotonic clock to the wall clock.
     var wallDistance: Int64 = 0
-    private var isOver = false
+    var isOver = false
 
     nonisolated let inbox: AsyncStream<Input>.Continuation
     private nonisolated let outbox: AsyncStream<InstanceRecord>.Continuation
@@ -77,8 +85,10 @@ public actor InstanceOwner {
     ///   - plan: What the instance is to be.
     ///   - services: The outside worlds.
     ///   - sink: Takes a record at every transition, in their order.
-    public init(plan: InstancePlan, services: InstanceServices, sink: any InstanceSink) {
+    ///   - earlierRuns: Numbers up to this one were used by another owner of the instance.
+    public init(plan: InstancePlan, services: InstanceServices, sink: any InstanceSink, earlierRuns: UInt64 = 0) {
         self.plan = plan
+        name = plan.name
         self.services = services
         let now = services.clock.now()
         switch plan.provider.source {
@@ -89,7 +99,7 @@ public actor InstanceOwner {
             machine = .launched(
                 Lifecycle(
                     instance: plan.name, restart: launch.restart, timeouts: launch.timeouts,
-                    lastRun: services.spawner.lastRun(of: plan.name),
+                    lastRun: earlierRuns > 0 ? earlierRuns : services.spawner.lastRun(of: plan.name),
                     seed: services.seed ^ UInt64(bitPattern: Int64(hasher.finalize())), at: now),
                 launch)
         case .attached(let attach):
@@ -119,11 +129,19 @@ public actor InstanceOwner {
     /// Begins: takes the instance over where an earlier life of the daemon left it running, else starts it; where it is not
     /// wanted, leaves it stopped. An attached one is reached in any case.
     ///
-    /// - Parameter inherited: What gateways that outlived the earlier supervisor route to this instance by.
-    public func begin(wanted: Bool, inherited: InstanceEntry? = nil) {
+    /// - Parameters:
+    ///   - inherited: What gateways that outlived the earlier supervisor route to this instance by.
+    ///   - memory: What the program that this one took the place of knew about it.
+    public func begin(wanted: Bool, inherited: InstanceEntry? = nil, memory: InstanceMemory? = nil) {
         self.inherited = inherited
+        self.memory = memory
         switch machine {
-        case .launched: feed(.launched(.begin(wanted: wanted)))
+        case .launched(var lifecycle, let launch):
+            if let memory {
+                lifecycle.remember(memory)
+                machine = .launched(lifecycle, launch)
+            }
+            feed(.launched(.begin(wanted: wanted)))
         case .attached: feed(.attached(.begin))
         }
     }
@@ -177,6 +195,14 @@ public actor InstanceOwner {
         outbox.finish()
         await publisher.value
         inbox.finish()
+    }
+
+    /// What would be lost with this process; nil of an attached one.
+    var bequest: InstanceMemory? {
+        guard case .launched(let lifecycle, _) = machine else { return nil }
+        var memory = lifecycle.memory
+        memory.logRead = server?.logRead
+        return memory
     }
 
     /// Ends the drain of a shutdown or a stop: what is in flight is not waited for any longer.
@@ -237,51 +263,6 @@ public actor InstanceOwner {
     private func feedHealth(_ event: HealthMonitor.Event, _ now: Instant) {
         guard let actions = monitor?.handle(event, at: now) else { return }
         for action in actions { perform(action) }
-    }
-
-    // MARK: time
-
-    /// One task sleeps until the next instant at which any machine wants to be asked.
-    private func arm() {
-        guard !isOver, let wake = nextWake else {
-            timer?.task.cancel()
-            timer = nil
-            return
-        }
-        if let timer, timer.wake == wake { return }
-        timer?.task.cancel()
-        let clock = services.clock
-        timer = (
-            wake,
-            Task { [weak self] in
-                await clock.sleep(until: wake)
-                if Task.isCancelled { return }
-                await self?.woken(wake)
-            }
-        )
-    }
-
-    private var nextWake: Instant? {
-        var wakes: [Instant?] = [monitor?.nextWake, resolveAt]
-        switch machine {
-        case .launched(let lifecycle, _):
-            wakes.append(lifecycle.nextWake)
-            if isStarting { wakes.append(progress?.stallDeadline(at: services.clock.now())) }
-        case .attached(let lifecycle, _): wakes.append(lifecycle.nextWake)
-        }
-        if isDirty, let lastRecordAt { wakes.append(lastRecordAt + .seconds(1)) }
-        return wakes.compactMap { $0 }.min()
-    }
-
-    private func woken(_ wake: Instant) {
-        timer = nil
-        let now = services.clock.now()
-        if isLaunched { feed(.launched(.tick)) } else { feed(.attached(.tick)) }
-        if let due = monitor?.nextWake, due <= now { feed(.health(.tick)) }
-        checkStall(now)
-        if let due = resolveAt, due <= now { resolve() }
-        if isDirty, let last = lastRecordAt, now - last >= .seconds(1) { emit(now) }
-        arm()
     }
 
     // MARK: records and waiters

@@ -136,6 +136,10 @@ extension Lifecycle {
             enter(.stopped, isFinal ? "ended with the daemon" : "stopped by the operator", now, &actions)
             return
         }
+        guard !isBeingReplaced else {
+            enter(.stopped, "has ended; the run that replaces it is being started", now, &actions)
+            return
+        }
         guard case .fault(let fault) = ending else { return start("started again on request", now, &actions) }
         let detail = lastFailure?.fault.detail ?? fault.detail
         if let permanent { return enter(.failed, permanent, now, &actions) }

@@ -6,12 +6,24 @@ extension Lifecycle {
     public enum Event: Sendable, Hashable {
         /// The daemon has begun: start it when it is wanted, else leave it stopped.
         case begin(wanted: Bool)
+        /// As ``begin(wanted:)``, where nothing of an earlier life is to be taken over: another owner of the instance has it.
+        case beginAnew
         /// A person asks; the answer goes to the waiter.
         case command(OperatorCommand, waiter: UInt64)
         /// The daemon ends, or the instance is no longer configured: stop for good; the answer goes to the waiter.
         case shutdown(waiter: UInt64)
         /// Whoever drains for an end is not waited for any longer.
         case hurry
+        /// The configuration was reloaded: other rules, or the same ones. A failed one is tried again.
+        case rules(RestartConfiguration, LaunchTimeouts)
+        /// Before it begins: it is to replace another run, and is not offered before its turn.
+        case standby
+        /// Its turn has come: it is offered as soon as it works.
+        case turn
+        /// Another run is about to replace it: if it ends it is not started again.
+        case superseded
+        /// Nothing replaces it after all; the runs up to this one are used up.
+        case reinstated(lastRun: UInt64)
         /// The launch waits for something that is nobody's fault: its turn, an old tree's end, GPU memory.
         case waiting(UInt64, String)
         /// The process lives.
@@ -84,7 +96,7 @@ public enum LaunchFailure: Error, Sendable, Hashable {
 }
 
 /// A failure in two words and a sentence.
-public struct Fault: Error, Sendable, Hashable {
+public struct Fault: Error, Sendable, Hashable, Codable {
     /// One of ``kinds``, until a log says better.
     public var kind: String
     /// One sentence: "exit code 1 after 12 s".
@@ -103,7 +115,7 @@ public struct Fault: Error, Sendable, Hashable {
 }
 
 /// What the log and the kernel say about a run after its end.
-public struct Postmortem: Sendable, Hashable {
+public struct Postmortem: Sendable, Hashable, Codable {
     /// Replaces the fault's kind where something better is known: `gpu_out_of_memory`.
     public var kind: String?
     /// Added to the fault's sentence where something better is known: "out of GPU memory".
@@ -128,7 +140,7 @@ public struct Postmortem: Sendable, Hashable {
 }
 
 /// A failure as the machines keep it; the shell gives it a wall clock's time.
-public struct FailureNote: Sendable, Hashable {
+public struct FailureNote: Sendable, Hashable, Codable {
     /// When it was seen.
     public var at: Instant
     /// In which run.

@@ -20,7 +20,7 @@ extension Lifecycle {
     /// Begins the next run. Only where no tree of this instance is left.
     mutating func start(_ why: String, _ now: Instant, _ actions: inout [Action]) {
         precondition(!hasTree && !isLaunching, "a second tree of one instance")
-        run += 1
+        run = max(run, earlierRuns) + 1
         ending = nil
         works = false
         isOffered = false
@@ -66,7 +66,7 @@ extension Lifecycle {
         if let published {
             models = published
             isDrained = false
-            readySince = now
+            readySince = rememberedReady ?? now
             policy.becameReady()
         }
         if let exit = earlyExit {
@@ -78,6 +78,7 @@ extension Lifecycle {
             works = true
             isOffered = !isHeld
             enter(isHeld ? .draining : .ready, "taken over from an earlier life of the daemon", now, &actions)
+            if let rememberedReady, !isHeld { since = rememberedReady }
             actions.append(.resumeHealth(run, published))
         } else {
             startDeadline = now + timeouts.startMax
@@ -170,6 +171,10 @@ extension Lifecycle {
         }
         guard !isOffered else {
             actions.append(.record)
+            return
+        }
+        guard !isStandby else {
+            enter(.warming, "works; takes the place of the earlier run next", now, &actions)
             return
         }
         isOffered = true

@@ -48,7 +48,7 @@ public struct Lifecycle: Sendable {
 
     /// The instance's name.
     public let instance: String
-    let timeouts: LaunchTimeouts
+    var timeouts: LaunchTimeouts
     var policy: RestartPolicy
 
     /// The state.
@@ -87,6 +87,14 @@ public struct Lifecycle: Sendable {
     var startedAt: Instant?
     /// Since when the present run was first ready.
     var readySince: Instant?
+    /// Numbers up to this one were used by another owner of this instance.
+    var earlierRuns: UInt64 = 0
+    /// Whether it waits to be offered until it is told: it is to replace another run of its instance.
+    var isStandby = false
+    /// Whether another run is about to replace it: it is not started again.
+    var isBeingReplaced = false
+    /// Since when the run that may be taken over was ready, where the program before this one has said so.
+    var rememberedReady: Instant?
     /// Nothing is in flight on the present run: true until it is offered for the first time.
     var isDrained = true
     /// The launch or the taking over of the present run has not been answered.
@@ -156,8 +164,14 @@ public struct Lifecycle: Sendable {
         var actions: [Action] = []
         switch event {
         case .begin(let wanted): begin(wanted, now, &actions)
+        case .beginAnew: beginAnew(now, &actions)
         case .command(let command, let waiter): take(command, waiter, now, &actions)
         case .shutdown(let waiter): shutdown(waiter, now, &actions)
+        case .rules(let restart, let timeouts): take(restart, timeouts, now, &actions)
+        case .standby: isStandby = true
+        case .turn: turn(now, &actions)
+        case .superseded: isBeingReplaced = true
+        case .reinstated(let lastRun): reinstated(lastRun, now, &actions)
         case .hurry: if state == .draining, ending != nil { terminate(nil, now, &actions) }
         case .tick: tick(now, &actions)
         case .waiting(let run, _), .launched(let run, _), .adopted(let run, _, _), .nothingToAdopt(let run),
@@ -189,7 +203,8 @@ public struct Lifecycle: Sendable {
         case .confirmed: confirmed(now, &actions)
         case .drained: drained(now, &actions)
         case .cleaned(_, let postmortem): cleaned(postmortem, now, &actions)
-        case .begin, .command, .shutdown, .hurry, .tick: break
+        case .begin, .beginAnew, .command, .shutdown, .hurry, .tick, .rules, .standby, .turn, .superseded, .reinstated:
+            break
         }
     }
 

@@ -17,11 +17,20 @@ public struct RestartPolicy: Sendable, Hashable {
     /// twice that pause.
     public static let stableTime: Duration = .seconds(60)
 
-    private let configuration: RestartConfiguration
+    /// What was spent of the budgets: kept over a change of program.
+    struct Spent: Sendable, Hashable, Codable {
+        /// Crashes after ready.
+        var crashes: [Instant] = []
+        /// Starts in a row that never got ready.
+        var startsInARow = 0
+        /// Pauses since it was last stable.
+        var pauses = 0
+    }
+
+    /// The rules; another reload, other rules.
+    var configuration: RestartConfiguration
     private var random: SeededGenerator
-    private var crashes: [Instant] = []
-    private var startsInARow = 0
-    private var pauses = 0
+    var spent = Spent()
 
     /// A policy with full budgets.
     public init(_ configuration: RestartConfiguration, seed: UInt64) {
@@ -31,36 +40,36 @@ public struct RestartPolicy: Sendable, Hashable {
 
     /// A person asked for a start: all budgets are full again, the next pause is the shortest.
     public mutating func reset() {
-        crashes = []
-        startsInARow = 0
-        pauses = 0
+        spent = Spent()
     }
 
     /// The instance got ready: starts in a row begin anew.
-    public mutating func becameReady() { startsInARow = 0 }
+    public mutating func becameReady() { spent.startsInARow = 0 }
 
     /// A run that had been ready ended by itself or was condemned.
     ///
     /// - Parameter readyFor: How long it had been ready; a stable one is paid back its pauses.
     public mutating func crashed(readyFor: Duration, at now: Instant) -> Verdict {
-        let last = pause(pauses - 1)
-        if readyFor >= max(Self.stableTime, last + last) { pauses = 0 }
-        crashes.append(now)
-        crashes.removeAll { now - $0 > configuration.budgetWindow }
-        if crashes.count > configuration.budget {
+        let last = pause(spent.pauses - 1)
+        if readyFor >= max(Self.stableTime, last + last) { spent.pauses = 0 }
+        spent.crashes.append(now)
+        spent.crashes.removeAll { now - $0 > configuration.budgetWindow }
+        if spent.crashes.count > configuration.budget {
             let window = Int(configuration.budgetWindow.seconds)
             return .giveUp(
-                "crashed \(crashes.count) times within \(window) s, more than the budget of \(configuration.budget)")
+                "crashed \(spent.crashes.count) times within \(window) s, more than the budget of \(configuration.budget)"
+            )
         }
         return .again(after: nextPause())
     }
 
     /// A start ended without ever getting ready.
     public mutating func startFailed() -> Verdict {
-        startsInARow += 1
-        if startsInARow >= configuration.startBudget {
+        spent.startsInARow += 1
+        if spent.startsInARow >= configuration.startBudget {
             return .giveUp(
-                "\(startsInARow) starts in a row never got ready, the start budget is \(configuration.startBudget)")
+                "\(spent.startsInARow) starts in a row never got ready, the start budget is \(configuration.startBudget)"
+            )
         }
         return .again(after: nextPause())
     }
@@ -69,8 +78,8 @@ public struct RestartPolicy: Sendable, Hashable {
     public mutating func waitPause() -> Duration { jittered(max(configuration.backoffMin, .seconds(2))) }
 
     private mutating func nextPause() -> Duration {
-        let duration = pause(pauses)
-        pauses += 1
+        let duration = pause(spent.pauses)
+        spent.pauses += 1
         return jittered(duration)
     }
 

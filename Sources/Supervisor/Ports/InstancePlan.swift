@@ -8,6 +8,14 @@ public struct InstancePlan: Sendable, Hashable {
     public var number: Int
     /// Its provider.
     public var provider: ProviderConfiguration
+    /// 0 or 1: two runs of one instance that live side by side while one replaces the other have different ones.
+    public var slot = 0
+
+    /// What its process tree, its record and its GPUs are kept by: the name, and the slot where it is not the first. No
+    /// instance's name has a dot.
+    public var key: String { Self.key(name, slot: slot) }
+
+    static func key(_ name: String, slot: Int) -> String { slot == 0 ? name : "\(name).\(slot)" }
 
     /// A plan.
     public init(name: String, number: Int, provider: ProviderConfiguration) {
@@ -17,7 +25,9 @@ public struct InstancePlan: Sendable, Hashable {
     }
 
     /// Launched here or attached.
-    public var kind: ProviderKind {
+    public var kind: ProviderKind { Self.kind(of: provider) }
+
+    static func kind(of provider: ProviderConfiguration) -> ProviderKind {
         switch provider.source {
         case .launched: return .launched
         case .attached: return .attached

@@ -17,6 +17,9 @@ public struct InstanceRecord: Sendable, Hashable {
     /// What only `/metrics` shows.
     public var measures: InstanceMeasures
 
+    /// Whether its last real request worked and nothing was said against it since: it could be published.
+    public var isProven = false
+
     /// A record.
     public init(
         provider: String, kind: ProviderKind, status: InstanceStatus, entries: [InstanceEntry], settled: Bool,

@@ -67,6 +67,16 @@ public struct ReloadReport: Sendable, Hashable, Codable {
     public var untouched: [String]
     /// Settings that only a restart changes.
     public var needsRestart: [String]
+    /// Those whose server stays and whose rules change; absent where none.
+    public var adjusted: [String]?
+    /// What differs for each instance that is changed or adjusted; secrets are not shown.
+    public var reasons: [String: [String]]?
+    /// Settings for which the gateway process is replaced; its streams go on.
+    public var newGateway: [String]?
+    /// The version of a new program that takes over, where one does.
+    public var successor: String?
+    /// The reload's number: ``StatusReport/reload`` tells how it went. Only of one that is applied.
+    public var number: Int?
 
     /// A report.
     public init(
@@ -81,7 +91,8 @@ public struct ReloadReport: Sendable, Hashable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case added, removed, changed, untouched
+        case added, removed, changed, untouched, successor, number, adjusted, reasons
+        case newGateway = "new_gateway"
         case needsRestart = "needs_restart"
     }
 }

@@ -64,6 +64,8 @@ public protocol LaunchedServer: Sendable {
     var gpus: [String] { get }
     /// The run's log.
     var logPath: String { get }
+    /// How far its log was read, in bytes.
+    var logRead: Int64 { get }
     /// What holds its tree together: `cgroup …` or `session …`, for status.
     var treeDescription: String { get }
     /// Its start is over, one way or the other: the next one on its GPUs may begin.
@@ -90,7 +92,11 @@ public protocol Spawner: Sendable {
         -> Result<any LaunchedServer, LaunchFailure>
     /// Takes over what an earlier life of the daemon left running of this instance, where it is provably the same
     /// (pid, start time, boot) and was launched by the same configuration; nil where there is nothing to take over.
-    func adopt(_ plan: InstancePlan, report: @escaping @Sendable (ServerEvent) -> Void) async -> AdoptedServer?
+    ///
+    /// - Parameter logRead: How far that life has read the run's log, where it has said so.
+    func adopt(
+        _ plan: InstancePlan, logRead: Int64?, report: @escaping @Sendable (ServerEvent) -> Void
+    ) async -> AdoptedServer?
     /// The number of the last run that was ever launched under this name; 0 for none.
     func lastRun(of instance: String) -> UInt64
 }

@@ -17,6 +17,11 @@ public enum EngineEnvironment {
         "TRIGGER_PATH", "TRIGGER_TIMER_REALTIME_USEC", "TRIGGER_TIMER_MONOTONIC_USEC",
     ]
 
+    /// Whether a variable is about the one process that systemd watches: another one that had it would speak for it.
+    static func isForMainProcess(_ name: String) -> Bool {
+        ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].contains(name) || name.hasPrefix("LISTEN_")
+    }
+
     /// Whether a variable of the daemon's environment must not reach an engine.
     ///
     /// `VLLM_[SUFFIX_]BASE_URL`, `_API_KEY` and `_MODELS` configure us, not the engine: inherited, `VLLM_API_KEY` would

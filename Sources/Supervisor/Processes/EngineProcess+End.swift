@@ -13,7 +13,7 @@ extension EngineProcess {
                 continuation.resume()
             }
         }
-        await context.gpus.release(run.instance)
+        await context.gpus.release(key)
         if case .tcp(_, let port) = endpoint.address { context.ports.giveBack(port) }
     }
 

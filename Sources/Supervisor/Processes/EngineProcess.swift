@@ -34,6 +34,8 @@ final class EngineProcess: LaunchedServer {
     let endpoint: Endpoint
     let gpus: [String]
     let run: InstanceRun
+    /// What its tree, its record and its GPUs are kept by.
+    let key: String
     let started: UInt64
     let log: RunLog
     let tree: any ProcessTree
@@ -48,6 +50,7 @@ final class EngineProcess: LaunchedServer {
     let state: Mutex<State>
 
     var logPath: String { log.path }
+    var logRead: Int64 { log.readBytes }
     var treeDescription: String { tree.description }
 
     /// A tree whose head lives. Call ``begin()`` next.
@@ -60,6 +63,7 @@ final class EngineProcess: LaunchedServer {
         self.endpoint = endpoint
         gpus = file.gpus
         run = InstanceRun(instance: file.instance, run: file.run)
+        key = file.key
         self.log = log
         self.tree = tree
         self.context = context
@@ -91,8 +95,8 @@ final class EngineProcess: LaunchedServer {
 
     func startIsOver() {
         let context = context
-        let instance = run.instance
-        Task { await context.gpus.endTurn(instance) }
+        let key = key
+        Task { await context.gpus.endTurn(key) }
     }
 
     func terminate() {

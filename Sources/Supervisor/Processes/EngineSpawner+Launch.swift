@@ -8,7 +8,7 @@ extension EngineSpawner {
     public func launch(
         _ order: LaunchOrder, report: @escaping @Sendable (ServerEvent) -> Void
     ) async -> Result<any LaunchedServer, LaunchFailure> {
-        let name = order.plan.name
+        let name = order.plan.key
         if let problem = await endLeftovers(of: name) {
             return .failure(Task.isCancelled ? .cancelled : .waiting(problem))
         }
@@ -20,7 +20,7 @@ extension EngineSpawner {
     private func launchPrepared(
         _ order: LaunchOrder, _ report: @escaping @Sendable (ServerEvent) -> Void
     ) async -> Result<any LaunchedServer, LaunchFailure> {
-        let name = order.plan.name
+        let name = order.plan.key
         let grant: GPUAllotment.Grant
         switch await context.gpus.allot(order.launch.gpus, to: name) {
         case .success(let granted): grant = granted
@@ -37,7 +37,11 @@ extension EngineSpawner {
         }
         if let failure = await waitForMemory(order, grant, report) { return .failure(failure) }
         if Task.isCancelled { return .failure(.cancelled) }
-        let result = await blocking(name) { self.spawn(order, grant, report) }
+        let result = await blocking(name) { () -> Result<EngineProcess, LaunchFailure> in
+            self.gate.enter()
+            defer { self.gate.leave() }
+            return self.spawn(order, grant, report)
+        }
         if case .success(let process) = result { process.begin() }
         return result.map { $0 }
     }
@@ -50,7 +54,7 @@ extension EngineSpawner {
         let share = LaunchCommand.memoryShare(order.launch.args)
         let deadline = Instant.now() + Self.memoryPatience
         while true {
-            let problem = await blocking(order.plan.name) { () -> String? in
+            let problem = await blocking(order.plan.key) { () -> String? in
                 for device in grant.devices {
                     guard let memory = self.setup.gpus.memory(of: device.uuid) else { continue }
                     let needed = UInt64(Double(memory.total) * share)
@@ -144,11 +148,12 @@ extension EngineSpawner {
         file.endpoint = endpoint
         file.gpus = grant.visible ?? []
         file.log = log.path
+        file.slot = order.plan.slot == 0 ? nil : order.plan.slot
         file.fingerprint = InstanceFile.fingerprint(of: order.launch)
         // Before the process is there: a run's number is never used again, whatever happens next.
         note(context.files.write(file), run)
         let tree: any ProcessTree
-        switch setup.trees.make(for: run.instance, log: log.path) {
+        switch setup.trees.make(for: order.plan.key, log: log.path) {
         case .success(let made): tree = made
         case .failure(let fault): return .failure(.transient(fault))
         }
@@ -175,7 +180,7 @@ extension EngineSpawner {
             return .success(
                 EngineProcess(
                     pid: pid, started: started, file: file, endpoint: endpoint, log: log, tree: tree, context: context,
-                    queue: queue(run.instance), report: report))
+                    queue: queue(order.plan.key), report: report))
         }
     }
 

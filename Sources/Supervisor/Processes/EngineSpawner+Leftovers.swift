@@ -70,26 +70,51 @@ extension EngineSpawner {
     func earlierNumbers() -> [String: Int] {
         var numbers: [String: Int] = [:]
         for name in context.files.names() {
-            guard case .unix(let path)? = context.files.read(name)?.endpoint?.address, context.ownsSocket(path),
+            guard let file = context.files.read(name), case .unix(let path)? = file.endpoint?.address,
+                context.ownsSocket(path),
                 let number = path.split(separator: "/").last?.split(separator: ".").first
             else { continue }
-            numbers[name] = Int(number)
+            numbers[file.instance] = Int(number)
         }
         return numbers
     }
 
-    /// See ``Spawner/adopt(_:report:)``.
+    /// The slot in which an earlier life left the instance's last run: 0 where nothing lives.
+    func slot(of instance: String) -> Int {
+        let living = (0...1).compactMap { slot -> (slot: Int, run: UInt64)? in
+            guard let file = context.files.read(InstancePlan.key(instance, slot: slot)),
+                file.boot == ProcessTable.bootID, let head = file.head,
+                ProcessTable.entry(head.pid)?.started == head.started
+            else { return nil }
+            return (slot, file.run)
+        }
+        return living.max { $0.run < $1.run }?.slot ?? 0
+    }
+
+    /// Holds the GPUs for a second run of an instance beside the first; false where there is no room for both.
+    func reserve(_ plan: InstancePlan) async -> Bool {
+        guard case .launched(let launch) = plan.provider.source else { return false }
+        return await context.gpus.reserve(launch.gpus, for: plan.key)
+    }
+
+    /// Gives back what was reserved and not used.
+    func unreserve(_ plan: InstancePlan) async { await context.gpus.release(plan.key) }
+
+    /// See ``Spawner/adopt(_:logRead:report:)``.
     public func adopt(
-        _ plan: InstancePlan, report: @escaping @Sendable (ServerEvent) -> Void
+        _ plan: InstancePlan, logRead: Int64?, report: @escaping @Sendable (ServerEvent) -> Void
     ) async -> AdoptedServer? {
         guard case .launched(let launch) = plan.provider.source else { return nil }
-        let name = plan.name
+        let name = plan.key
         let queue = queue(name)
         let process = await blocking(name) { () -> EngineProcess? in
             guard let file = self.context.files.read(name), file.boot == ProcessTable.bootID,
                 file.fingerprint == InstanceFile.fingerprint(of: launch), let head = file.head,
-                let entry = ProcessTable.entry(head.pid), entry.started == head.started, !entry.isZombie,
-                let endpoint = file.endpoint, let path = file.log, let log = RunLog(path: path, fromEnd: true)
+                let entry = ProcessTable.entry(head.pid), entry.started == head.started,
+                // One that has ended and is ours to reap tells how: its end is an event like any other.
+                !entry.isZombie || entry.parent == getpid(),
+                let endpoint = file.endpoint, let path = file.log,
+                let log = RunLog(path: path, fromEnd: true, read: logRead)
             else { return nil }
             let tree: any ProcessTree
             if let folder = file.cgroup, self.setup.trees.owns(folder), SystemFile.exists(folder) {

@@ -51,6 +51,7 @@ public final class EngineSpawner: Spawner {
     let setup: Setup
     let context: EngineContext
     let versions = EngineVersions()
+    let gate = LaunchGate()
     private let queues = Mutex<[String: DispatchQueue]>([:])
 
     /// A spawner. Asks the inventory for its devices: not for an actor.
@@ -70,8 +71,8 @@ public final class EngineSpawner: Spawner {
     /// See ``Spawner/lastRun(of:)``.
     public func lastRun(of instance: String) -> UInt64 { context.files.lastRun(instance) }
 
-    /// Ends everything that an earlier life left of instances that are not in use, and forgets it. For the daemon's
-    /// start, and for `stoker sweep` with no names at all. Returns sentences about what could not be ended.
+    /// Ends everything that an earlier life left of instances that are not in use (``InstancePlan/key``), and forgets it. For
+    /// the daemon's start, and for `stoker sweep` with no names at all. Returns sentences about what could not be ended.
     public func sweep(keeping names: Set<String>) async -> [String] {
         var problems: [String] = []
         let found = Set(context.files.names() + setup.trees.existingNames()).subtracting(names)

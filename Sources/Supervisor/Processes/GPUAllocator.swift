@@ -16,6 +16,11 @@ actor GPUAllocator {
         allotment.allot(request, to: instance)
     }
 
+    /// Gives what is asked for where nobody else has any of it; whether it did.
+    func reserve(_ request: LaunchConfiguration.GPURequest, for instance: String) -> Bool {
+        allotment.reserve(request, for: instance)
+    }
+
     /// Takes back what an instance has, and its turn.
     func release(_ instance: String) {
         allotment.release(instance)

@@ -49,6 +49,23 @@ public struct GPUAllotment: Sendable, Hashable {
     /// Takes back what an instance has.
     public mutating func release(_ instance: String) { grants[instance] = nil }
 
+    /// Gives a second run of an instance what it asks for, where nobody has any of it: not where the devices were named and
+    /// are shared, since the shares of all who live are full; nor without an inventory, where nothing is known.
+    public mutating func reserve(_ request: LaunchConfiguration.GPURequest, for instance: String) -> Bool {
+        if case .devices(let names) = request, !names.isEmpty,
+            devices.isEmpty || names.contains(where: { $0.hasPrefix("MIG-") })
+        {
+            return false
+        }
+        let taken = Set(grants.filter { $0.key != instance }.values.flatMap(\.devices))
+        guard case .success(let grant) = allot(request, to: instance) else { return false }
+        guard taken.isDisjoint(with: grant.devices) else {
+            release(instance)
+            return false
+        }
+        return true
+    }
+
     private func count(_ wanted: Int) -> Result<Grant, Refusal> {
         if wanted == 0 {
             // Nothing to hide where there is nothing.

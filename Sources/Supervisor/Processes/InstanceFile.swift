@@ -15,6 +15,8 @@ struct InstanceFile: Codable, Sendable, Hashable {
     var version = 1
     /// The instance's name.
     var instance: String
+    /// See ``InstancePlan/slot``; nil is 0.
+    var slot: Int?
     /// The run's number: the last that was ever used.
     var run: UInt64
     /// The boot that the processes belong to.
@@ -35,6 +37,9 @@ struct InstanceFile: Codable, Sendable, Hashable {
     var fingerprint: String?
     /// Its segments of shared memory, to be removed after it.
     var sharedMemory: [String] = []
+
+    /// What it is kept by.
+    var key: String { InstancePlan.key(instance, slot: slot ?? 0) }
 
     /// A stable mark of a launch's configuration, as far as the process depends on it (FNV-1a, 64 bits). Values of
     /// `env` take part, so it is no secret but not the values either.

@@ -10,14 +10,14 @@ struct InstanceFiles: Sendable {
     /// The folder of logs: their names tell the last run where the record is lost.
     let logs: String
 
-    private func path(_ instance: String) -> String { "\(folder)/\(instance).json" }
+    private func path(_ key: String) -> String { "\(folder)/\(key).json" }
 
-    /// The record of an instance; nil where there is none that can be trusted.
-    func read(_ instance: String) -> InstanceFile? {
-        let path = path(instance)
+    /// The record that is kept by a key (``InstancePlan/key``); nil where there is none that can be trusted.
+    func read(_ key: String) -> InstanceFile? {
+        let path = path(key)
         guard let bytes = SystemFile.bytes(path, limit: 4 << 20) else { return nil }
         guard let file = try? JSONDecoder().decode(InstanceFile.self, from: Data(bytes)), file.version == 1,
-            file.instance == instance
+            file.key == key
         else {
             rename(path, "\(path).unreadable")
             return nil
@@ -32,10 +32,10 @@ struct InstanceFiles: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(file) else { return "the record of \(file.instance) cannot be encoded" }
-        return SystemFile.replace(path(file.instance), with: Array(data))
+        return SystemFile.replace(path(file.key), with: Array(data))
     }
 
-    /// The names of all instances with a record.
+    /// The keys of all records.
     func names() -> [String] {
         SystemFile.names(in: folder).filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }
     }
@@ -45,6 +45,6 @@ struct InstanceFiles: Sendable {
         let logged =
             SystemFile.names(in: "\(logs)/\(instance)")
             .filter { $0.hasSuffix(".log") }.compactMap { UInt64($0.dropLast(4)) }.max() ?? 0
-        return max(read(instance)?.run ?? 0, logged)
+        return (0...1).compactMap { read(InstancePlan.key(instance, slot: $0))?.run }.reduce(logged, max)
     }
 }

@@ -31,8 +31,10 @@ final class RunLog: Sendable {
 
     /// Opens the file where the engine's output begins; nil where it cannot be made.
     ///
-    /// - Parameter fromEnd: For a log that was read in an earlier life: its last lines first, which are known.
-    init?(path: String, fromEnd: Bool = false) {
+    /// - Parameters:
+    ///   - fromEnd: For a log that was read in an earlier life: its last lines first, which are known.
+    ///   - read: How far that life has read; nil where it could not tell, and everything is taken for known.
+    init?(path: String, fromEnd: Bool = false, read: Int64? = nil) {
         // Opened for writing too: holes are punched through this descriptor.
         let fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard fd >= 0 else { return nil }
@@ -41,9 +43,9 @@ final class RunLog: Sendable {
         if fromEnd {
             // The last lines are wanted for explanations; whole lines only.
             let end = Int64(lseek(fd, 0, SEEK_END))
-            begin.offset = max(0, end - (64 << 10))
+            begin.known = min(end, read ?? end)
+            begin.offset = max(0, begin.known - (64 << 10))
             begin.isCut = begin.offset > 0
-            begin.known = end
         }
         state = Mutex(begin)
     }
@@ -55,6 +57,9 @@ final class RunLog: Sendable {
 
     /// The last lines.
     var lastLines: [String] { state.withLock { $0.ring } }
+
+    /// How far it was read, up to the last whole line.
+    var readBytes: Int64 { state.withLock { $0.offset - Int64($0.partial.count) } }
 
     /// Whether what ``read(limit:_:)`` gives next was forwarded in an earlier life.
     var isCatchingUp: Bool { state.withLock { $0.offset < $0.known } }

@@ -12,7 +12,7 @@ public actor Registry: InstanceSink {
     private let logger: Logger
     private var outboxes: [Int32: (connection: Int, outbox: Outbox)] = [:]
     private var nextConnection = 0
-    private var owners: [String: AsyncStream<RegistryEvent>.Continuation] = [:]
+    private var owners: [String: [Int: AsyncStream<RegistryEvent>.Continuation]] = [:]
     private var watchers: [Int: AsyncStream<Void>.Continuation] = [:]
     private var nextWatcher = 0
     private var savedModels: [String: Set<String>]
@@ -34,19 +34,32 @@ public actor Registry: InstanceSink {
     // MARK: Instances
 
     /// Where an instance's events go, one after another. Register before the owner's first record.
-    public func register(instance: String, owner: @escaping @Sendable (RegistryEvent) async -> Void) {
+    ///
+    /// - Parameter generation: Tells two owners of one instance apart, of which the one with the higher number is the newer.
+    public func register(
+        instance: String, generation: Int = 0, owner: @escaping @Sendable (RegistryEvent) async -> Void
+    ) {
         let (events, continuation) = AsyncStream.makeStream(of: RegistryEvent.self)
-        owners.updateValue(continuation, forKey: instance)?.finish()
+        owners[instance, default: [:]].updateValue(continuation, forKey: generation)?.finish()
         Task { for await event in events { await owner(event) } }
     }
 
     /// Takes an instance's newest record and publishes at once what of it the gateways route by.
     public func record(_ record: InstanceRecord) async { perform(reduction.record(record)) }
 
+    /// Takes the newest record of one of an instance's owners.
+    func record(_ record: InstanceRecord, generation: Int) {
+        perform(reduction.record(record, generation: generation))
+    }
+
     /// Forgets an instance that is no longer configured.
-    public func forget(instance: String) async {
-        owners.removeValue(forKey: instance)?.finish()
-        perform(reduction.forget(instance: instance))
+    public func forget(instance: String) async { forget(instance: instance, generation: 0) }
+
+    /// Forgets one of an instance's owners.
+    func forget(instance: String, generation: Int) {
+        owners[instance]?.removeValue(forKey: generation)?.finish()
+        if owners[instance]?.isEmpty == true { owners[instance] = nil }
+        perform(reduction.forget(instance: instance, generation: generation))
     }
 
     /// Goes on with another configuration.
@@ -96,6 +109,16 @@ public actor Registry: InstanceSink {
     public func greeting(of pid: Int32, within patience: Duration) async {
         let deadline = Instant.now() + patience
         while outboxes[pid] == nil, Instant.now() < deadline { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+
+    /// Waits, within bounds, until a gateway routes by a snapshot of this registry; whether it does.
+    func serves(_ pid: Int32, within patience: Duration) async -> Bool {
+        let deadline = Instant.now() + patience
+        while !reduction.serves(pid) {
+            guard reduction.gateways[pid] != nil, Instant.now() < deadline else { return false }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        return true
     }
 
     // MARK: Views
@@ -148,7 +171,8 @@ public actor Registry: InstanceSink {
             case .broadcast: isBroadcast = true
             case .send(let pid): outboxes[pid]?.outbox.yield(.snapshot(reduction.snapshot))
             case .tell(let instance, let event):
-                owners[instance]?.yield(event)
+                // Each takes what is about its own run.
+                for owner in (owners[instance] ?? [:]).values { owner.yield(event) }
             case .statusChanged: isChanged = true
             }
         }

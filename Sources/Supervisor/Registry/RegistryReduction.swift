@@ -36,7 +36,9 @@ struct RegistryReduction: Sendable {
     }
 
     private(set) var snapshot: RegistrySnapshot
-    private(set) var records: [String: InstanceRecord] = [:]
+    /// Every owner's newest record by instance and generation: while an instance is replaced it has two owners, and the
+    /// newer one has the higher generation.
+    private(set) var generations: [String: [Int: InstanceRecord]] = [:]
     private(set) var gateways: [Int32: Gateway] = [:]
     /// What a gateway that outlived an earlier supervisor routes by: by instance, until its new owner has a verdict of its
     /// own. So nothing is dropped merely because this supervisor has not asked it yet.
@@ -71,8 +73,12 @@ struct RegistryReduction: Sendable {
             isGatewayListening: isGatewayListening)
     }
 
-    private var isGatewayListening: Bool {
-        gateways.values.contains { $0.isConnected && $0.applied?.epoch == snapshot.epoch }
+    private var isGatewayListening: Bool { gateways.keys.contains { serves($0) } }
+
+    /// Whether a gateway is connected and routes by a snapshot of this epoch.
+    func serves(_ pid: Int32) -> Bool {
+        guard let gateway = gateways[pid] else { return false }
+        return gateway.isConnected && gateway.applied?.epoch == snapshot.epoch
     }
 
     /// Requests in flight on all gateways.
@@ -94,8 +100,14 @@ struct RegistryReduction: Sendable {
     }
 
     /// An instance's owner has made a transition.
-    mutating func record(_ record: InstanceRecord) -> [Action] {
-        records[record.status.id] = record
+    mutating func record(_ record: InstanceRecord, generation: Int = 0) -> [Action] {
+        let before = generations[record.status.id]?[generation]
+        generations[record.status.id, default: [:]][generation] = record
+        // Whoever takes its offer back waits for the drain, also where a newer run has unpublished it before.
+        for entry in before?.entries ?? [] where entry.published {
+            let isOffered = record.entries.contains { $0.run == entry.run && $0.published }
+            if !isOffered, publications[entry.run]?.isPublished == false { publications[entry.run]?.isTold = false }
+        }
         remember(record)
         var isTakenOver = false
         if let entry = inherited[record.status.id], Self.hasVerdict(record, on: entry) {
@@ -104,12 +116,13 @@ struct RegistryReduction: Sendable {
             if record.entries.contains(where: { $0.run == entry.run && $0.published }) { publications[entry.run] = nil }
             isTakenOver = true
         }
-        return [.statusChanged] + republish(always: isTakenOver)
+        return [.statusChanged] + republish(always: isTakenOver) + settle()
     }
 
     /// An instance is not configured any more.
-    mutating func forget(instance: String) -> [Action] {
-        guard records.removeValue(forKey: instance) != nil else { return [] }
+    mutating func forget(instance: String, generation: Int = 0) -> [Action] {
+        guard generations[instance]?.removeValue(forKey: generation) != nil else { return [] }
+        if generations[instance]?.isEmpty == true { generations[instance] = nil }
         return [.statusChanged] + republish()
     }
 
@@ -192,9 +205,8 @@ struct RegistryReduction: Sendable {
         if let applied = report.applied { gateways[pid]?.applied = applied }
         var actions: [Action] = []
         for run in report.runs {
-            guard let record = records[run.run.instance], record.entries.contains(where: { $0.run == run.run }) else {
-                continue
-            }
+            let owners = generations[run.run.instance]?.values
+            guard owners?.contains(where: { $0.entries.contains { $0.run == run.run } }) == true else { continue }
             actions.append(
                 .tell(
                     instance: run.run.instance,
@@ -284,6 +296,7 @@ struct RegistryReduction: Sendable {
 
     private func compiledProviders() -> [ProviderEntry] {
         let standing = standing
+        let records = records
         return configuration.providers.sorted { $0.name < $1.name }.map { provider in
             let kept = provider.instanceNames.compactMap { standing[$0] }
             let members = records.values.filter { $0.provider == provider.name }.sorted { $0.status.id < $1.status.id }
@@ -297,7 +310,9 @@ struct RegistryReduction: Sendable {
                 settled: isServing, reason: spokesman.map { Readiness.sentence(about: $0.status) } ?? "starting",
                 loading: members.isEmpty || waiting.contains { $0.isOnItsWay },
                 retryAfterSeconds: spokesman?.status.state == .failed ? 30 : 5,
-                instances: (kept + members.flatMap(\.entries).filter { entry in !kept.contains { $0.run == entry.run } })
+                instances: (kept
+                    + members.flatMap { Self.entries(generations[$0.status.id] ?? [:]) }
+                    .filter { entry in !kept.contains { $0.run == entry.run } })
                     .sorted { $0.run < $1.run })
         }
     }
@@ -306,35 +321,4 @@ struct RegistryReduction: Sendable {
 extension SnapshotVersion {
     /// Before every snapshot.
     static let never = SnapshotVersion(epoch: 0, revision: 0)
-}
-
-extension ProviderConfiguration {
-    /// The ids that configuration alone says this provider serves: `models:`, and for a launched one
-    /// `--served-model-name` where given, else the model.
-    var configuredModelIDs: Set<String> {
-        var ids = Set(models)
-        if case .launched(let launch) = source { ids.formUnion(launch.servedModelNames) }
-        return ids
-    }
-}
-
-extension LaunchConfiguration {
-    /// The ids a launched server answers to: the values of `--served-model-name` in the arguments, else the model.
-    var servedModelNames: [String] {
-        var names: [String] = []
-        var isReading = false
-        for argument in args {
-            if argument == "--served-model-name" || argument == "--served_model_name" {
-                isReading = true
-            } else if argument.hasPrefix("--served-model-name=") || argument.hasPrefix("--served_model_name=") {
-                names.append(String(argument.drop { $0 != "=" }.dropFirst()))
-                isReading = false
-            } else if argument.hasPrefix("-") {
-                isReading = false
-            } else if isReading {
-                names.append(argument)
-            }
-        }
-        return names.isEmpty ? [model] : names
-    }
 }

@@ -15,12 +15,16 @@ struct SystemdReporter: Sendable {
     /// Added to STATUS while it holds: one line.
     var notice: String?
     private var isMoving = true
+    private var isReloading = false
     private var extendAt: Instant
     private let watchdogInterval: Duration?
     private var feedAt: Instant
 
-    /// - Parameter watchdog: the unit's `WatchdogSec`, from `$WATCHDOG_USEC`; nil where it has none.
-    init(watchdog: Duration?, at now: Instant) {
+    /// - Parameters:
+    ///   - watchdog: the unit's `WatchdogSec`, from `$WATCHDOG_USEC`; nil where it has none.
+    ///   - isReadySent: whether the program that this one took the place of has sent READY=1.
+    init(watchdog: Duration?, isReadySent: Bool = false, at now: Instant) {
+        if isReadySent { phase = .ready }
         watchdogInterval = watchdog.map { $0 / 3 }
         extendAt = now
         feedAt = now
@@ -64,12 +68,26 @@ struct SystemdReporter: Sendable {
         return ["STATUS=\(text)"]
     }
 
+    /// A reload begins. Before READY=1 nothing is said: the unit is not active yet, and would be taken for it afterwards.
+    mutating func reloading(at now: Instant) -> [String] {
+        guard phase == .ready, !isReloading else { return [] }
+        isReloading = true
+        extendAt = now
+        return ["RELOADING=1\nMONOTONIC_USEC=\(now.nanoseconds / 1000)"]
+    }
+
+    /// The reload is over, whatever its outcome.
+    mutating func reloaded() -> [String] {
+        isReloading = false
+        return phase == .ready ? ["READY=1"] : []
+    }
+
     /// What time alone brings.
     ///
     /// - Parameter isTurning: whether every part that the watchdog vouches for has turned lately.
     mutating func tick(isTurning: Bool, at now: Instant) -> [String] {
         var messages: [String] = []
-        let isExtending = phase == .stopping || (phase == .starting && isMoving)
+        let isExtending = phase == .stopping || isReloading || (phase == .starting && isMoving)
         if isExtending, now >= extendAt {
             extendAt = now + Self.reach / 3
             messages.append("EXTEND_TIMEOUT_USEC=\(Self.reach.nanoseconds / 1000)")

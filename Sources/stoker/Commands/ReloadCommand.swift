@@ -9,7 +9,9 @@ struct ReloadCommand: ParsableCommand {
         commandName: "reload",
         abstract: "Applies the configuration file anew; what did not change is not touched.",
         discussion: """
-            Prints the plan, applies it and waits for the outcome. A wrong file changes nothing and exits with 2.
+            Prints the plan, applies it and waits for the outcome. A wrong file changes nothing and exits with 2. A new \
+            program at the daemon's path is rehearsed first and takes over in place; where it cannot, the old one goes on, \
+            and this exits with 1.
             """)
 
     @Flag(help: "Only print what would change.")
@@ -20,34 +22,40 @@ struct ReloadCommand: ParsableCommand {
     func run() throws {
         let daemon = options.daemon
         let answer = try daemon.raw("POST", "/api/v1/reload?plan=1", silence: .seconds(60))
-        // What keeps a plan from being made is the configuration.
-        if answer.status >= 400 { throw daemon.failure(of: answer, refused: .usage) }
+        // What keeps a plan from being made is the configuration, or (422) a new program.
+        if answer.status >= 400 { throw daemon.failure(of: answer, refused: answer.status == 422 ? .failed : .usage) }
         let planned = try daemon.decode(ReloadReport.self, answer.body)
         for line in Self.lines(planned) { Terminal.print(line) }
         if plan { return }
-        let before = try daemon.status()
+        var number = (try daemon.status().lastReload?.number ?? 0) + 1
         Interrupt.saysThatItGoesOn()
         do {
-            _ = try daemon.ask("POST", "/api/v1/reload", silence: nil)
+            let answer = try daemon.ask("POST", "/api/v1/reload", silence: nil)
+            let report = try daemon.decode(ReloadReport.self, answer.body)
+            number = report.number ?? number
+            if report.successor == nil { return Terminal.print("reloaded") }
         } catch let failure as CommandFailure where failure.status == .noDaemon {
-            try waitForSuccessor(of: before, daemon)
+            // It may have become another program before it could answer.
         }
-        Terminal.print("reloaded")
+        try wait(for: number, daemon)
     }
 
-    /// A daemon that executes a new binary in place closes this connection: its successor answers on the same socket.
-    private func waitForSuccessor(of before: StatusReport, _ daemon: DaemonConnection) throws {
-        let deadline = Instant.now() + .seconds(30)
-        while Instant.now() < deadline {
-            if let report = try? daemon.status(), report.uptimeSeconds < before.uptimeSeconds {
-                Terminal.print("a new daemon took over, version \(report.version)")
-                return
+    /// The daemon becomes another program: that one answers on the same socket and tells how the reload went.
+    private func wait(for number: Int, _ daemon: DaemonConnection) throws {
+        var heard = Instant.now()
+        while Instant.now() - heard < .seconds(60) {
+            usleep(50_000)
+            guard let report = try? daemon.status() else { continue }
+            heard = .now()
+            guard let reload = report.lastReload, reload.number >= number, reload.outcome != .running else { continue }
+            guard reload.number > number || reload.outcome == .applied else {
+                throw CommandFailure(status: .failed, message: reload.detail)
             }
-            usleep(200_000)
+            return Terminal.print("reloaded: \(reload.detail)")
         }
         throw CommandFailure(
             status: .failed,
-            message: "the daemon went away during the reload and none came back within 30 s: its log "
+            message: "the daemon went away during the reload and none came back within 60 s: its log "
                 + "tells why ('journalctl -u stoker')")
     }
 
@@ -59,9 +67,20 @@ struct ReloadCommand: ParsableCommand {
         }
         add("+", "added", report.added)
         add("-", "removed", report.removed)
-        add("~", "changed", report.changed)
+        for name in report.changed {
+            lines.append("~ \(name) (changed)")
+            lines += (report.reasons?[name] ?? []).map { "    \($0)" }
+        }
+        for name in report.adjusted ?? [] {
+            lines.append("= \(name) (its server goes on by other rules)")
+            lines += (report.reasons?[name] ?? []).map { "    \($0)" }
+        }
         if lines.isEmpty { lines.append("no instance changes") }
+        if let version = report.successor { lines.insert("a new program takes over: version \(version)", at: 0) }
         if !report.untouched.isEmpty { lines.append("untouched: \(report.untouched.joined(separator: ", "))") }
+        for setting in report.newGateway ?? [] {
+            lines.append("note: \(setting) changes with another gateway process; streams go on")
+        }
         for setting in report.needsRestart {
             lines.append("note: \(setting) changes only when the daemon is restarted")
         }

@@ -17,7 +17,8 @@ struct RunCommand: AsyncParsableCommand, Sendable {
 
     func run() async throws {
         let options = Daemon.Options(
-            configurationPath: config, environment: Environment.current, executable: try Executable.path(),
+            configurationPath: config, environment: Environment.current,
+            executable: ExecutableFile(startedAs: CommandLine.arguments.first), arguments: CommandLine.arguments,
             version: BuildInfo.version)
         throw ExitCode(await Daemon.run(options))
     }

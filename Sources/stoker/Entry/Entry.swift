@@ -1,14 +1,18 @@
 import ArgumentParser
+import CLinux
 import Dispatch
 import Fleet
 import Gateway
 import Glibc
+import Supervisor
 
 /// From arguments to an exit code.
 enum Entry {
     /// Runs the command that the arguments name, to its end.
     static func run(_ arguments: [String]) -> Int32 {
         if arguments.first == GatewayArguments.word { return runGateway(Array(arguments.dropFirst())) }
+        // Here, where there is one thread yet: no signal is missed, and no thread is made that holds any back.
+        if arguments.first == RunCommand.configuration.commandName { Daemon.takeSignals() }
         do {
             let command = try StokerCommand.parseAsRoot(arguments)
             if let command = command as? any AsyncParsableCommand { return runAsync(command) }
@@ -39,6 +43,8 @@ enum Entry {
 
     /// The worker that the supervisor starts; hidden, and without an argument parser's help.
     private static func runGateway(_ arguments: [String]) -> Int32 {
+        // Started by another path than its name.
+        stoker_name_process("stoker")
         do {
             let arguments = try GatewayArguments(arguments)
             return GatewayWorker.run(

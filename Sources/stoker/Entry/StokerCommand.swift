@@ -25,6 +25,7 @@ struct StokerCommand: ParsableCommand {
                 name: "For scripts and units:",
                 subcommands: [
                     ProbeCommand.self, TokenCommand.self, SweepCommand.self, VersionCommand.self, BugReportCommand.self,
+                    RehearseCommand.self,
                 ]),
         ])
 }

@@ -99,9 +99,12 @@ struct AdminCommandLineTests {
                 fixture.control.calls == [
                     "attach box http://10.0.0.8:8000", "detach vllm-test", "plan", "plan", "reload",
                 ])
-            fixture.control.fail(with: .failed("a.yaml:1:1: x: wrong"))
+            fixture.control.fail(with: .refused("a.yaml:1:1: x: wrong"))
             let wrong = try await run(fixture, "reload")
             #expect(wrong.code == 2 && wrong.errors == "stoker: a.yaml:1:1: x: wrong\n")
+            fixture.control.fail(with: .failed("/usr/bin/stoker exited with 1 in its rehearsal"))
+            let broken = try await run(fixture, "reload")
+            #expect(broken.code == 1 && broken.errors == "stoker: /usr/bin/stoker exited with 1 in its rehearsal\n")
         }
     }
 

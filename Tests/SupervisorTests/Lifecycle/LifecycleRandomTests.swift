@@ -75,7 +75,7 @@ struct LifecycleRandomTests {
         mutating func step() {
             let run = script.run
             let models = LifecycleScript.models
-            switch Int.random(in: 0..<26, using: &random) {
+            switch Int.random(in: 0..<27, using: &random) {
             case 0...2:
                 guard let launched = launching else { break }
                 launching = nil
@@ -116,6 +116,13 @@ struct LifecycleRandomTests {
                 feed(.command(command, waiter: nextWaiter))
                 nextWaiter += 1
             case 21: feed(.confirmed(run &- 1))
+            case 22:
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0: feed(.rules(RestartConfiguration(), LaunchTimeouts()))
+                case 1: feed(.superseded)
+                case 2: feed(.reinstated(lastRun: run + UInt64.random(in: 0...3, using: &random)))
+                default: feed(.turn)
+                }
             default:
                 let seconds = Int.random(in: 0...30, using: &random)
                 let end = script.now + .seconds(seconds)

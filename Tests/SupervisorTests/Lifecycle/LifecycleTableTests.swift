@@ -38,7 +38,32 @@ struct LifecycleTableTests {
                     $0.feed(.health(1, .warm(models)))
                 }
             ),
+            (
+                "warming, waiting for its turn to replace an earlier run",
+                make(lastRun: 1) {
+                    $0.feed(.standby)
+                    $0.feed(.beginAnew)
+                    $0.feed(.launched(2, pid: 100))
+                    $0.feed(.health(2, .listening(models)))
+                    $0.feed(.health(2, .warm(models)))
+                }
+            ),
             ("ready", make { $0.becomeReady() }),
+            (
+                "ready, about to be replaced",
+                make {
+                    $0.becomeReady()
+                    $0.feed(.superseded)
+                }
+            ),
+            (
+                "stopped, its replacement awaited",
+                make {
+                    $0.becomeReady()
+                    $0.feed(.superseded)
+                    $0.crash()
+                }
+            ),
             (
                 "unhealthy",
                 make {
@@ -138,6 +163,8 @@ struct LifecycleTableTests {
             ("the gateway confirms", .confirmed(run)), ("the gateway is drained", .drained(run)),
             ("the tree is gone", .cleaned(run, Postmortem())),
             ("the tree is gone, for a lasting reason", .cleaned(run, Postmortem(isPermanent: true))),
+            ("a reload's rules", .rules(RestartConfiguration(), LaunchTimeouts())), ("its turn has come", .turn),
+            ("another run is to replace it", .superseded), ("nothing replaces it", .reinstated(lastRun: run + 3)),
         ]
     }
 

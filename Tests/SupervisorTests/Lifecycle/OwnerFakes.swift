@@ -28,7 +28,9 @@ final class FakeSpawner: Spawner {
 
     func lastRun(of instance: String) -> UInt64 { first }
 
-    func adopt(_ plan: InstancePlan, report: @escaping @Sendable (ServerEvent) -> Void) async -> AdoptedServer? {
+    func adopt(
+        _ plan: InstancePlan, logRead: Int64?, report: @escaping @Sendable (ServerEvent) -> Void
+    ) async -> AdoptedServer? {
         guard state.withLock({ $0.left }) else { return nil }
         let server = FakeServer(run: first, spawner: self, report: report)
         state.withLock { $0.living[first] = server }
@@ -75,6 +77,7 @@ final class FakeServer: LaunchedServer {
     var gpus: [String] { ["0"] }
     var logPath: String { "/logs/\(run).log" }
     var treeDescription: String { "fake" }
+    var logRead: Int64 { 0 }
 
     func startIsOver() {}
 

@@ -196,7 +196,7 @@ struct EngineSpawnerTests {
         let order = bench.order([script], run: 3)
         let first = try await bench.launch(order, Reports()).get()
         let reports = Reports()
-        let adopted = try #require(await bench.another().adopt(order.plan) { reports.add($0) })
+        let adopted = try #require(await bench.another().adopt(order.plan, logRead: nil) { reports.add($0) })
         #expect(adopted.run == 3)
         #expect(adopted.server.pid == first.pid)
         #expect(adopted.server.endpoint == first.endpoint)
@@ -206,7 +206,7 @@ struct EngineSpawnerTests {
             launch.args = ["--changed"]
             changed.provider.source = .launched(launch)
         }
-        #expect(await bench.another().adopt(changed) { _ in } == nil)
+        #expect(await bench.another().adopt(changed, logRead: nil) { _ in } == nil)
         kill(first.pid, SIGKILL)
         #expect(await reports.first { if case .exited = $0 { true } else { false } } != nil)
         await adopted.server.end(evidence: nil)

@@ -4,6 +4,7 @@ import Synchronization
 /// The admin side's open connections, to bound and to end them.
 final class AdminConnections: Sendable {
     private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
+    private let answers = Atomic(0)
 
     /// Remembers a connection; false when there are too many.
     func insert(_ channel: any Channel, limit: Int) -> Bool {
@@ -13,6 +14,12 @@ final class AdminConnections: Sendable {
             return true
         }
     }
+
+    /// One more is being answered, or one less.
+    func answering(_ change: Int) { answers.add(change, ordering: .relaxed) }
+
+    /// Whether anything is being answered.
+    var isAnswering: Bool { answers.load(ordering: .relaxed) > 0 }
 
     /// Forgets a connection.
     func remove(_ channel: any Channel) {

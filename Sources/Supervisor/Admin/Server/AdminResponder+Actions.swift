@@ -59,11 +59,13 @@ extension AdminResponder {
         return AdminJSON.response(Outcome(command: "attach", name: name, outcome: "done"))
     }
 
-    /// `POST /api/v1/reload`, `?plan=1` for the plan alone.
+    /// `POST /api/v1/reload`, `?plan=1` for the plan alone. Where a new program takes over the answer is 202: how that went
+    /// is in its status, by the reload's number.
     func reload(_ request: Request) async throws -> Response {
+        let isPlan = flag("plan", of: request, default: false)
         do throws(ControlFailure) {
-            return AdminJSON.response(
-                try await control.reload(planOnly: flag("plan", of: request, default: false)))
+            let report = try await control.reload(planOnly: isPlan)
+            return AdminJSON.response(report, status: report.successor == nil || isPlan ? .ok : .accepted)
         } catch {
             throw AdminError.from(error, failed: .unprocessableContent)
         }

@@ -47,16 +47,33 @@ public actor AdminServer {
         self.logger = logger
     }
 
+    /// The descriptors that it listens by, the Unix socket's first: for a program that takes this one's place.
+    private(set) var descriptors: [Int32] = []
+
+    /// Waits, within bounds, until nothing is being answered but streams of events.
+    func quiet(within patience: Duration) async {
+        let deadline = Instant.now() + patience
+        while connections.isAnswering, Instant.now() < deadline { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+
     /// Binds every address and serves from then on. All or nothing: when one cannot be had, the others are let go.
     ///
+    /// - Parameter inherited: Sockets that listen already, of the program that this one took the place of: clients that
+    ///   wait in their queues are answered now.
     /// - Throws: An error whose description says which address cannot be had, why, and what to do.
-    public func start() async throws {
+    public func start(inherited: [Int32] = []) async throws {
         precondition(group == nil, "an admin server starts once")
         var sockets: [ListeningSocket] = []
+        var handedOver = inherited.compactMap { ListeningSocket(inherited: $0) }
+        defer { for socket in handedOver { close(socket.descriptor) } }
         do {
             // The Unix socket first: another daemon in this runtime directory is the clearest thing to say.
             let all = [ListenAddress.unix(path: socketPath)] + addresses
             for address in all {
+                if let index = handedOver.firstIndex(where: { $0.serves(address) }) {
+                    sockets.append(handedOver.remove(at: index))
+                    continue
+                }
                 sockets.append(
                     try ListeningSocket.bind(
                         address, setting: address == all[0] ? "the runtime directory" : "admin.listen"))
@@ -87,6 +104,7 @@ public actor AdminServer {
                 throw error
             }
         }
+        descriptors = sockets.map(\.descriptor)
         boundAddresses = sockets.dropFirst().map(\.address) + [sockets[0].address]
         logger.info(
             "The admin side listens", metadata: ["addresses": .array(boundAddresses.map { .string("\($0)") })])
@@ -116,8 +134,12 @@ public actor AdminServer {
 
     private func listen(on socket: ListeningSocket, group: MultiThreadedEventLoopGroup) async throws -> Listener {
         let responder = responder(for: socket.address)
+        let connections = connections
         let http = HTTP1Channel(
             responder: { request, writer, _ in
+                let isStream = request.uri.path.hasPrefix("/api/v1/events")
+                if !isStream { connections.answering(1) }
+                defer { if !isStream { connections.answering(-1) } }
                 let response = await responder.respond(to: request)
                 try await writer.write(response: response.head, body: response.body)
             },
