@@ -68,12 +68,6 @@ struct ChunkFraming {
     /// Whether the payload so far is known to end in an empty line. CR LF may end one or a line of an event: no.
     @inline(__always) var isBetweenEvents: Bool { lastBytes == 0x0a0a }
 
-    /// Appends the size line of a chunk that is written here.
-    static func appendSize(_ count: Int, to out: inout Buffer) {
-        let line = Array(String(count, radix: 16).utf8) + [0x0d, 0x0a]
-        line.withUnsafeBufferPointer { out.append(ByteView($0.baseAddress!, $0.count)) }
-    }
-
     /// Follows bytes that are passed on as they are.
     @inline(__always) mutating func follow(_ view: ByteView) -> Progress { advance(view, decodingTo: nil) }
 
