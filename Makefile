@@ -16,7 +16,7 @@ PORT ?= 8080
 ADMIN_PORT ?= 8081
 ROUNDS ?= 7
 
-.PHONY: help deps build run test test-fast fuzz test-swift test-end-to-end real-vllm lint bench bench-counts deb install clean
+.PHONY: help deps build run test test-fast fuzz test-swift test-end-to-end chaos real-vllm lint bench bench-counts deb install clean
 
 help: ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,11 @@ test-swift: deps
 test-end-to-end: build
 	$(SWIFT) build $(RELEASE) --product vllm-stand-in
 	@BIN=$(BIN) STAND_IN=.build/release/vllm-stand-in scripts/test-end-to-end $(if $(MARKS),-m "$(MARKS)")
+
+chaos: build real-vllm ## Injects every fault many times and keeps the table in docs/reliability.md (as root)
+	$(SWIFT) build $(RELEASE) --product vllm-stand-in
+	@BIN=$(BIN) STAND_IN=.build/release/vllm-stand-in STOKER_CHAOS=full STOKER_CHAOS_TABLE=docs/reliability.md \
+		scripts/test-end-to-end -s Tests/EndToEnd/test_chaos.py
 
 lint: deps
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests

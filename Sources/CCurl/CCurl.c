@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 CURLcode stoker_curl_set_long(CURL *handle, CURLoption option, long value) {
     return curl_easy_setopt(handle, option, value);
@@ -50,6 +52,15 @@ long stoker_curl_status(CURL *handle) {
 int stoker_curl_errno(CURL *handle) {
     long number = 0;
     return curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &number) == CURLE_OK ? (int)number : 0;
+}
+
+const char *stoker_shortage(void) {
+    int socket_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (socket_fd >= 0) {
+        close(socket_fd);
+        return NULL;
+    }
+    return strerror(errno);
 }
 
 struct start {

@@ -15,7 +15,6 @@ import systemd_machine
 from harness import eventually
 
 BODY = {"model": "chat/org/m", "messages": [{"role": "user", "content": "Hi"}]}
-QUICK = "{ drain: 1s, stop: 1s }"
 
 
 @pytest.fixture(scope="module")
@@ -122,21 +121,6 @@ def test_active_means_that_a_model_can_be_used_however_long_it_loads(machine, st
     assert machine.show("NRestarts") == "0"
 
 
-def test_degraded_when_waiting_cannot_help(machine, stoker):
-    machine.configure(machine.provider(restart="{ backoff: 10ms..20ms, start_budget: 2 }"))
-    machine.faults(exit_at_start={"code": 1, "lines": ["RuntimeError: the stand-in gives up"]})
-    machine.systemctl("start", "stoker")
-    assert machine.show("StatusText").startswith("degraded: 0/1 instance ready; chat-0 failed")
-    assert stoker.get("/ready").status_code == 503
-    before = machine.main_pid()
-    machine.kill(before)
-    restarted(machine, before)
-    assert machine.show("StatusText").startswith("degraded: "), "the same again after a crash"
-    machine.faults()
-    assert stoker.cli("start", "chat-0").returncode == 0
-    eventually(lambda: machine.show("StatusText") == "1/1 instance ready", 5, "STATUS without degraded")
-
-
 def test_degraded_when_nothing_is_configured(machine):
     machine.configure()
     machine.systemctl("start", "stoker")
@@ -166,43 +150,6 @@ def test_no_setting_of_the_unit_is_unknown(machine):
     checked = machine.run("systemd-analyze", "verify", "stoker.service", "stoker.socket", check=False)
     assert "stoker" not in checked.stdout + checked.stderr, checked.stderr
     print(machine.run("systemd-analyze", "security", "--no-pager", "stoker.service").stdout.splitlines()[-1])
-
-
-# -- stop
-
-
-@pytest.mark.parametrize("case", ["ready", "loading", "deaf"])
-def test_a_stop_leaves_nothing(machine, stoker, case):
-    machine.configure(machine.provider(timeouts=QUICK))
-    if case == "loading":
-        machine.faults(load_seconds=60)
-        machine.systemctl("start", "--no-block", "stoker")
-        stoker.wait_state("chat-0", "loading")
-    else:
-        machine.faults(**({"ignore_sigterm": True, "grandchild": "session"} if case == "deaf" else {}))
-        machine.systemctl("start", "stoker")
-    assert len(machine.processes()["i-chat-0"]) >= 2
-    with systemd_machine.stopwatch() as seconds:
-        machine.systemctl("stop", "stoker")
-        assert seconds() < 10
-    assert machine.processes() == {}
-    assert (machine.show("Result"), machine.show("ExecMainStatus")) == ("success", "0")
-    assert machine.show("ActiveState") == "inactive"
-    assert not machine.path("/run/stoker").exists(), "RuntimeDirectoryPreserve=restart: removed at a stop"
-
-
-def test_a_stop_whose_supervisor_is_killed_is_finished_by_the_sweep(machine, stoker):
-    machine.configure(machine.provider(timeouts="{ drain: 1s, stop: 60s }"))
-    machine.faults(ignore_sigterm=True, grandchild="session")
-    machine.systemctl("start", "stoker")
-    machine.systemctl("stop", "--no-block", "stoker")
-    stoker.wait_state("chat-0", "stopping")
-    machine.kill(machine.main_pid())
-    eventually(lambda: machine.show("ActiveState") in ("inactive", "failed"), 15, "the end of the stop")
-    assert machine.processes() == {}
-    machine.faults()
-    machine.systemctl("start", "stoker")
-    assert stoker.ready()["run"] == 2, "the mark of the stop is gone"
 
 
 # -- reload
@@ -357,60 +304,6 @@ def test_a_secret_by_credential(machine, stoker):
 # -- crashes
 
 
-def test_kill_of_the_gateway_under_load_refuses_nobody(machine, stoker):
-    machine.systemctl("start", "stoker")
-    engine = stoker.ready()["pid"]
-    with Load(stoker) as load:
-        for _ in range(5):
-            gateway = stoker.status()["gateway"]["pid"]
-            machine.kill(gateway)
-            eventually(lambda: stoker.status()["gateway"]["pid"] not in (None, gateway), 5, "another gateway")
-            load.more()
-    refused = [problem for _, problem in load.failures if "ConnectError" in problem]
-    assert refused == []
-    # Each of the six clients has one request in flight at most when its gateway dies.
-    assert len(load.failures) <= 5 * 6, load.failures
-    assert stoker.instance("chat-0")["pid"] == engine and machine.show("NRestarts") == "0"
-
-
-def test_kill_of_the_supervisor_under_load(machine, stoker):
-    """Engines and gateway live on and are taken over; nobody notices."""
-    machine.systemctl("start", "stoker")
-    engine, gateway = stoker.ready(), stoker.status()["gateway"]["pid"]
-    times, stream = [], []
-
-    def long_stream():
-        slow = {"x-stand-in-control": '{"token_delay_ms": 250, "tokens": 40}'}
-        with httpx.stream("POST", stoker.gateway + "/v1/chat/completions", json={**BODY, "stream": True},
-                          headers={**stoker.headers, **slow}, timeout=30) as answer:
-            stream.extend(data for _, data in harness.events(answer))
-
-    streaming = threading.Thread(target=long_stream, daemon=True)
-    with Load(stoker) as load:
-        streaming.start()
-        for _ in range(20):
-            before = machine.main_pid()
-            machine.kill(before)
-            times.append(restarted(machine, before))
-            now = stoker.ready()
-            assert (now["pid"], now["run"]) == (engine["pid"], engine["run"]), "the engine was not started again"
-            load.more()
-    print(f"back after {sorted(times)} s; {load.succeeded} requests")
-    streaming.join(30)
-    assert load.failures == []
-    assert len(stream) > 40 and stream[-1] == "[DONE]", "a stream of ten seconds is not cut"
-    assert stoker.status()["gateway"]["pid"] == gateway
-    assert max(times) < 10 and sorted(times)[len(times) // 2] < 2
-    assert machine.show("NRestarts") == "20"
-    # What was taken over is watched as before: its death is seen, and said as far as it can be known.
-    machine.kill(engine["pid"])
-    after = eventually(lambda: (i := stoker.instance("chat-0"))["run"] == engine["run"] + 1 and i["state"] == "ready" and i,
-                       20, "the next run")
-    assert "unknown (adopted)" in after["last_failure"]["detail"]
-    machine.systemctl("stop", "stoker")
-    assert machine.processes() == {}
-
-
 def test_kill_of_the_supervisor_while_loading(machine, stoker):
     machine.faults(load_seconds=4)
     machine.systemctl("start", "--no-block", "stoker")
@@ -454,39 +347,6 @@ def test_kill_of_both_keeps_the_listening_socket(machine, stoker):
         assert stoker.ready()["pid"] == engine
         assert stoker.status()["gateway"]["pid"] != gateway
         assert int(machine.show("NFileDescriptorStore")) == 1, "stored once"
-
-
-def test_a_supervisor_that_does_not_turn_is_replaced_by_the_watchdog(machine, stoker):
-    machine.settings("WatchdogSec=2s")
-    machine.systemctl("start", "stoker")
-    engine, before = stoker.ready()["pid"], machine.main_pid()
-    with systemd_machine.stopwatch() as seconds:
-        eventually(lambda: seconds() > 4, 6, "two periods of the watchdog")
-    assert machine.main_pid() == before and machine.show("NRestarts") == "0", "it is fed"
-    with Load(stoker, clients=2) as load:
-        machine.kill(before, signal.SIGSTOP)
-        restarted(machine, before, within=20)
-        load.more()
-    assert load.failures == []
-    assert stoker.ready()["pid"] == engine
-    assert any("watchdog" in str(e["MESSAGE"]).lower() for e in machine.journal("-n", "60"))
-
-
-def test_a_restart_beside_an_invalid_configuration(machine, stoker):
-    machine.systemctl("start", "stoker")
-    engine, before = stoker.ready()["pid"], machine.main_pid()
-    machine.write("/etc/stoker/stoker.yaml", "providers: { one: { modle: x } }\n")
-    with Load(stoker, clients=2) as load:
-        machine.kill(before)
-        restarted(machine, before)
-        load.more()
-    assert load.failures == []
-    assert stoker.ready()["pid"] == engine
-    assert "the last accepted one is in use" in machine.show("StatusText")
-    assert any("last accepted" in notice for notice in stoker.status()["notices"])
-    machine.configure(machine.provider())
-    machine.systemctl("reload", "stoker")
-    assert machine.show("StatusText") == "1/1 instance ready" and stoker.status()["notices"] == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGILL])

@@ -86,6 +86,28 @@ struct MonitorVerdictTests {
         #expect(script.conclusions.count == 2)
     }
 
+    @Test("Who could not ask knows nothing: no descriptor for an hour harms nobody, and is no recovery either")
+    func couldNotAsk() {
+        var script = MonitorScript.warm()
+        script.running = 1
+        script.tell(.activity(inflight: 1, lastByte: nil))
+        let shortage = MonitorScript.Reply.failure(.ours("Too many open files"))
+        (script.models, script.health, script.metrics, script.request) = (shortage, shortage, shortage, shortage)
+        script.run(for: .seconds(3600))
+        #expect(script.conclusions.isEmpty)
+        // What was unpublished before stays so.
+        var ill = MonitorScript.warm()
+        ill.health = .answer(503)
+        #expect(ill.runToConclusion(within: .seconds(3))?.name == "unhealthy")
+        (ill.models, ill.health, ill.metrics, ill.request) = (shortage, shortage, shortage, shortage)
+        ill.run(for: .seconds(3600))
+        #expect(ill.conclusions.map(\.name) == ["unhealthy"])
+        ill.comeUp()
+        ill.metrics = nil
+        ill.run(for: .seconds(10))
+        #expect(ill.conclusions.map(\.name) == ["unhealthy", "healthy"])
+    }
+
     @Test("Slow is not dead: requests take minutes, counters move")
     func slow() {
         var script = MonitorScript.warm()

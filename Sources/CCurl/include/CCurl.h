@@ -26,5 +26,8 @@ long stoker_curl_status(CURL *handle);
 /// CURLINFO_OS_ERRNO: the errno of a connection that failed, else 0.
 int stoker_curl_errno(CURL *handle);
 
+/// Why this process cannot make a socket now, as strerror(3) says it; NULL where it can.
+const char *stoker_shortage(void);
+
 /// Starts a thread of the given name (cut to 15 characters) that takes no signals: 0, or an errno.
 int stoker_thread_start(pthread_t *thread, const char *name, void (*body)(void *context), void *context);

@@ -15,6 +15,8 @@ public struct Configuration: Sendable, Hashable, Codable {
     public var mode: Mode
     /// When `READY=1` is sent and `/ready` turns 200.
     public var readyWhen: ReadyWhen
+    /// How many launched instances may read their weights at one time; 0 is no limit.
+    public var startsAtOnce: Int
     /// Providers in order of name.
     public var providers: [ProviderConfiguration]
     /// How health is asked.
@@ -42,6 +44,7 @@ public struct Configuration: Sendable, Hashable, Codable {
         allowUnauthenticated = false
         mode = .supervise
         readyWhen = .any
+        startsAtOnce = 2
         providers = []
         health = HealthConfiguration()
         limits = LimitsConfiguration()
@@ -365,6 +368,8 @@ public struct GatewayConfiguration: Sendable, Hashable, Codable {
     public var loops: Int = 2
     /// How long a retired gateway's streams may go on.
     public var drain: Duration = .seconds(3600)
+    /// The memory in bytes above which a gateway process is replaced; nil for the default, which follows from the limits.
+    public var memory: Int?
 
     /// The defaults.
     public init() {}

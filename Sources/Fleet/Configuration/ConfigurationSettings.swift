@@ -43,6 +43,7 @@ extension Configuration {
             ConfigurationSetting("allow_unauthenticated", "\(allowUnauthenticated)"),
             ConfigurationSetting("mode", mode.rawValue),
             ConfigurationSetting("ready_when", readyWhen.rawValue),
+            ConfigurationSetting("starts_at_once", "\(startsAtOnce)"),
             duration("health.interval", health.interval),
             duration("health.timeout", health.timeout),
             ConfigurationSetting("health.unhealthy_after", "\(health.unhealthyAfter)"),
@@ -64,6 +65,7 @@ extension Configuration {
             ConfigurationSetting("gateway.loops", "\(gateway.loops)"),
             duration("gateway.drain", gateway.drain),
         ]
+        if let memory = gateway.memory { settings.append(size("gateway.memory", memory)) }
         if let tls {
             settings += [
                 ConfigurationSetting("tls.certificate_file", FlowText.scalar(tls.certificateFile)),

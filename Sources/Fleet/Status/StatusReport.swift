@@ -55,21 +55,27 @@ public struct GatewayStatus: Sendable, Hashable, Codable {
     public var requestsTotal: UInt64
     /// How often it was started again.
     public var restarts: Int
+    /// How the last one ended that was not asked to: "signal 9 after 12 s"; nil where none did.
+    public var lastExit: String?
     /// Where it listens.
     public var listen: [String]
 
     /// A gateway's status.
-    public init(pid: Int32?, inflight: Int, requestsTotal: UInt64, restarts: Int, listen: [String]) {
+    public init(
+        pid: Int32?, inflight: Int, requestsTotal: UInt64, restarts: Int, lastExit: String? = nil, listen: [String]
+    ) {
         self.pid = pid
         self.inflight = inflight
         self.requestsTotal = requestsTotal
         self.restarts = restarts
+        self.lastExit = lastExit
         self.listen = listen
     }
 
     private enum CodingKeys: String, CodingKey {
         case pid, inflight, restarts, listen
         case requestsTotal = "requests_total"
+        case lastExit = "last_exit"
     }
 
     /// Every key is always there: a pid that there is none of is null.
@@ -79,6 +85,7 @@ public struct GatewayStatus: Sendable, Hashable, Codable {
         try container.encode(inflight, forKey: .inflight)
         try container.encode(requestsTotal, forKey: .requestsTotal)
         try container.encode(restarts, forKey: .restarts)
+        try container.encode(lastExit, forKey: .lastExit)
         try container.encode(listen, forKey: .listen)
     }
 }

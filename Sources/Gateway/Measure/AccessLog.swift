@@ -43,6 +43,7 @@ struct AccessLog {
     /// Writes whole lines.
     func write(_ lines: [UInt8]) {
         guard descriptor >= 0 else { return }
+        if descriptor == 2 { return StandardError.write(lines) }
         var at = 0
         while at < lines.count {
             let put = lines.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + at, $0.count - at) }

@@ -22,6 +22,6 @@ enum GatewayLog {
             line += [0x2c] + JSONString.encode(ByteView(key).array) + [0x3a] + JSONString.encode(value)
         }
         line += Array("}\n".utf8)
-        _ = line.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+        StandardError.write(line)
     }
 }

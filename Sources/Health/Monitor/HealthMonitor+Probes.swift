@@ -204,6 +204,7 @@ extension HealthMonitor {
         case .timedOut: return "no answer in time"
         case .lost: return "connection lost"
         case .tls(let reason): return "TLS: \(reason)"
+        case .ours(let reason): return "could not be asked: \(reason)"
         case .other(let reason): return reason
         }
     }

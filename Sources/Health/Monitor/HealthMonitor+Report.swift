@@ -39,6 +39,18 @@ extension HealthMonitor {
         return Lane.Word(at: lastEvidence, ok: true, detail: what)
     }
 
+    /// The newest scrape of `/metrics` in words, for evidence; nil where it says nothing.
+    public var countersText: String? {
+        guard let counters else { return nil }
+        let values: [(String, Double?)] = [
+            ("steps", counters.iterations), ("generated tokens", counters.generationTokens),
+            ("prompt tokens", counters.promptTokens), ("running", counters.running), ("waiting", counters.waiting),
+            ("KV cache usage", counters.kvCacheUsage),
+        ]
+        let known = values.compactMap { name, value in value.map { "\(name) \($0)" } }
+        return known.isEmpty ? nil : known.joined(separator: ", ")
+    }
+
     /// The engine's own counters, where it gives them and they are not too old.
     public var load: InstanceStatus.Load? {
         guard let counters, counters.running != nil || counters.waiting != nil || counters.kvCacheUsage != nil else {

@@ -82,11 +82,21 @@ extension HealthMonitor {
         }
     }
 
+    /// It was never asked, so its silence is none of its own: what it said before stands.
+    private mutating func askLater(_ kind: ProbeKind, at now: Instant) {
+        guard kind == .request else { return }
+        lastRequestEnd = now
+        requestPause = settings.period
+        lanes.request.due = now + settings.period
+        wantsRequest = true
+    }
+
     mutating func answered(_ id: UInt64, _ outcome: HTTPProbeResult.Outcome, at now: Instant) {
         guard let kind = ProbeKind.allCases.first(where: { lanes[$0].outstanding?.id == id }),
             let began = lanes[kind].outstanding?.began
         else { return }
         lanes[kind].outstanding = nil
+        if case .failure(.ours) = outcome { return askLater(kind, at: now) }
         lanes[kind].elapsed = now - began
         switch kind {
         case .models: modelsAnswered(outcome, began: began, at: now)

@@ -138,8 +138,13 @@ final class CurlTransfer: @unchecked Sendable {
             switch number {
             case ECONNREFUSED, ENOENT: return .refused
             case ETIMEDOUT: return .timedOut
-            default: return .other(sentence(of: code, errno: number))
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM, EAGAIN: return .ours(sentence(of: code, errno: number))
+            default:
+                // A socket that could not be made leaves no errno in every version of libcurl.
+                if let shortage = stoker_shortage() { return .ours(String(cString: shortage)) }
+                return .other(sentence(of: code, errno: number))
             }
+        case CURLE_OUT_OF_MEMORY, CURLE_FAILED_INIT: return .ours(sentence(of: code, errno: number))
         case CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE: return .lost
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM,
             CURLE_SSL_CIPHER, CURLE_SSL_ENGINE_NOTFOUND, CURLE_SSL_ENGINE_SETFAILED, CURLE_SSL_ENGINE_INITFAILED,

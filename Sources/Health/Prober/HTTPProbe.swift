@@ -66,6 +66,8 @@ public struct HTTPProbeResult: Sendable, Hashable {
         case lost
         /// TLS could not be agreed on; the sentence says why.
         case tls(String)
+        /// This process could not even ask: it is out of descriptors or memory. Says nothing about the server.
+        case ours(String)
         /// Anything else, in a sentence.
         case other(String)
     }

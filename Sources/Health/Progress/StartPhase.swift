@@ -21,6 +21,14 @@ public enum StartPhase: String, Sendable, Hashable, CaseIterable {
     /// It listens.
     case listening
 
+    /// Whether weights have been read by then.
+    public var isPastWeights: Bool {
+        switch self {
+        case .starting, .engine, .download, .weights: return false
+        case .compile, .cache, .graphs, .server, .listening: return true
+        }
+    }
+
     /// The phase that a line announces, nil where it says nothing of that.
     static func announced(by line: String) -> StartPhase? {
         for (phase, words) in announcements where words.contains(where: { line.contains($0) }) { return phase }

@@ -38,8 +38,8 @@ struct AcceptedConfiguration: Sendable {
     var text: String? { try? String(contentsOfFile: path, encoding: .utf8) }
 
     private var isSomethingLeft: Bool {
-        if GatewayPredecessor.find("\(directories.state)/gateway.json") != nil { return true }
-        let files = InstanceFiles(folder: directories.instances, logs: directories.logs)
+        if GatewayPredecessor.find(StateFile("gateway.json", in: directories)) != nil { return true }
+        let files = InstanceFiles(directories)
         return files.names().contains { name in
             guard let file = files.read(name), file.boot == ProcessTable.bootID, let head = file.head,
                 let entry = ProcessTable.entry(head.pid)

@@ -1,6 +1,5 @@
 import Fleet
 import FoundationEssentials
-import Logging
 
 /// Keeps what was attached at run time, in a file of the state directory. A key is kept by its file's path only.
 struct AttachmentStore: Sendable {
@@ -11,17 +10,11 @@ struct AttachmentStore: Sendable {
     }
 
     let path: String
-    let logger: Logger
 
-    /// By name. A damaged file is set aside and said.
+    /// By name; nothing where there is no file that can be read.
     func load() -> [String: Attachment] {
         guard let data = try? Data(contentsOf: URL(filePath: path)) else { return [:] }
-        if let found = try? JSONDecoder().decode([String: Attachment].self, from: data) { return found }
-        let aside = "\(path).damaged"
-        try? FileManager.default.removeItem(atPath: aside)
-        try? FileManager.default.moveItem(atPath: path, toPath: aside)
-        logger.error("the file of attached instances is damaged and was set aside", metadata: ["path": "\(aside)"])
-        return [:]
+        return (try? JSONDecoder().decode([String: Attachment].self, from: data)) ?? [:]
     }
 
     /// Replaces what is kept.

@@ -17,7 +17,7 @@ extension Daemon: DaemonControl {
         }
         let gateway = GatewayStatus(
             pid: await keeper.pid, inflight: await registry.inflight, requestsTotal: totals.requestsTotal,
-            restarts: await keeper.restarts, listen: await keeper.addresses)
+            restarts: await keeper.restarts, lastExit: await keeper.lastExit, listen: await keeper.addresses)
         var report = StatusReport(
             version: options.version, mode: configuration.mode.rawValue, ready: readiness.isReady,
             readyReason: readiness.reason, uptimeSeconds: (Instant.now() - began).seconds, revision: revision,
@@ -78,12 +78,17 @@ extension Daemon: DaemonControl {
         guard plan.kind == .launched else {
             throw .refused("\(instance) is attached: its log is where its server was started")
         }
-        let folder = "\(state.directories.logs)/\(instance)"
         let present = await owner.status.run
-        let runs = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [])
-            .compactMap { $0.hasSuffix(".log") ? UInt64($0.dropLast(4)) : nil }
+        var paths: [UInt64: String] = [:]
+        // Where the state directory takes none, a run's log is elsewhere.
+        for logs in [spawner.spareLogs, RunLogs(folder: state.directories.logs)] {
+            for run in logs.runs(of: instance) {
+                paths[run] = logs.path(InstanceRun(instance: instance, run: run))
+            }
+        }
+        let runs = paths.keys
         let run = previous ? runs.filter { $0 < present }.max() : runs.contains(present) ? present : runs.max()
-        return run.map { "\(folder)/\($0).log" }
+        return run.flatMap { paths[$0] }
     }
 
     /// Adds or replaces an attached instance, and keeps it.

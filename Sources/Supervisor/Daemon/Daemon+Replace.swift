@@ -18,6 +18,7 @@ extension Daemon {
         }
         configuration = new
         services.health = new.health
+        await spawner.limitStarts(to: new.startsAtOnce)
         await registry.configure(withAttachments(new))
         let replaced = changed.filter { !others.contains($0) && plans[$0]?.kind == .launched }
         // Every other one is told too: health is the daemon's, and a reload gives a failed one another try.

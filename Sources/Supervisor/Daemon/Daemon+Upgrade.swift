@@ -69,6 +69,8 @@ extension Daemon {
             "the new program takes over", metadata: ["path": "\(options.executable.path)", "pid": "\(getpid())"])
         var environment = options.environment.filter { !$0.key.hasPrefix("LISTEN_") }
         environment[Handover.variable] = "\(descriptor)"
+        // No thread outlives what comes now.
+        pump?.flush(within: .seconds(1))
         let kept = handover.descriptors + [descriptor]
         let error = CStrings.withArray(options.arguments) { arguments in
             CStrings.withArray(environment.map { "\($0.key)=\($0.value)" }) { variables in

@@ -54,6 +54,12 @@ public actor Daemon {
     var reporter: SystemdReporter
     var pulse: GatewayPulse
     var isStopping = false
+    /// What is logged waits here to be written.
+    var pump: LogPump?
+    /// Seconds that have been ticked.
+    var ticks = 0
+    /// Whether systemd did not take what it was told last.
+    var isUnheard = false
     private var wasReady = false
     var admin: AdminServer?
     private static let signals = [SIGTERM, SIGINT, SIGHUP]
@@ -64,9 +70,12 @@ public actor Daemon {
     /// Runs the daemon until it is told to stop; returns the exit code.
     public static func run(_ options: Options) async -> Int32 {
         let destination = DaemonLog.destination(environment: options.environment)
-        LoggingSystem.bootstrap { DaemonLog.handler(destination, label: $0) }
+        let pump = DaemonLog.pump(destination)
+        LoggingSystem.bootstrap { DaemonLog.handler(destination, label: $0, pump: pump) }
+        defer { pump.flush(within: .seconds(1)) }
         let logger = Logger(label: "stoker")
         umask(0o077)
+        SpareDescriptor.prepare()
         var options = options
         let handover = Handover.take(from: &options.environment)
         if let unread = handover?.signals { Signals.repeatUnread(unread) }
@@ -75,6 +84,8 @@ public actor Daemon {
         let signals = Signals.stream(of: signals)
         let source = ConfigurationSource(option: options.configurationPath, environment: options.environment)
         let accepted = AcceptedConfiguration(source.directories)
+        let doubts = StateInspection(source.directories).run()
+        for doubt in doubts { logger.error("\(doubt)") }
         // In the middle of a reload the earlier configuration is in charge first; the difference is applied as ever.
         let loaded = handover?.configuration(of: source) ?? source.load()
         for problem in loaded.problems { writeLine("\(problem)") }
@@ -87,7 +98,7 @@ public actor Daemon {
                 options: options, source: source, configuration: configuration,
                 state: StateDirectory(source.directories, lock: handover?.lock), accepted: accepted,
                 handover: handover, openFiles: openFiles, logger: logger)
-            await daemon.began(with: loaded)
+            await daemon.began(with: loaded, doubts: doubts, pump: pump)
             return try await daemon.serve(signals)
         } catch let failure as DaemonFailure {
             writeLine("stoker: \(failure)")
@@ -112,14 +123,14 @@ public actor Daemon {
         wishes = OperatorWishes(state.directories)
         self.logger = logger
         notifier = SystemdNotifySocket()
-        attachmentStore = AttachmentStore(path: "\(state.directories.state)/attached.json", logger: logger)
+        attachmentStore = AttachmentStore(path: "\(state.directories.state)/attached.json")
         attachments = attachmentStore.load()
         pulse = GatewayPulse(at: began)
         reporter = SystemdReporter(
             watchdog: options.environment["WATCHDOG_USEC"].flatMap(Int64.init).map { .microseconds($0) },
             isReadySent: handover?.isReadySent ?? false, at: began)
 
-        let gatewayRecord = "\(state.directories.state)/gateway.json"
+        let gatewayRecord = StateFile("gateway.json", in: state.directories)
         predecessor = GatewayPredecessor.find(gatewayRecord)
         let listeners = try Self.sockets(
             for: configuration.listen,
@@ -135,9 +146,8 @@ public actor Daemon {
                 executable: ExecutableFile.running, listeners: listeners,
                 registryPath: state.directories.registrySocket,
                 loops: configuration.gateway.loops, environment: Self.gatewayEnvironment(options.environment)),
-            build: options.version, restarts: handover?.gatewayRestarts ?? 0, recordPath: gatewayRecord,
-            launcher: PosixGatewayLauncher(), registry: registry,
-            logger: logger)
+            build: options.version, restarts: handover?.gatewayRestarts ?? 0, record: gatewayRecord,
+            launcher: PosixGatewayLauncher(), registry: registry, logger: logger)
         prober = CurlProber(threadName: "stoker-probes")
         var setup = EngineSpawner.Setup(
             directories: state.directories, executable: ExecutableFile.running,
@@ -153,7 +163,14 @@ public actor Daemon {
     }
 
     /// Keeps a configuration that was accepted; goes on by an earlier one where this one was not, and says so.
-    private func began(with loaded: ConfigurationSource.Loaded) {
+    private func began(with loaded: ConfigurationSource.Loaded, doubts: [String], pump: LogPump) {
+        self.pump = pump
+        notices += doubts
+        if let why = spawner.trees.whyNoCgroups {
+            let what = "servers are kept by session and /proc, not by cgroup (\(why))"
+            stand(.trees, "\(what): a process that leaves both is not found")
+        }
+        if let problem = state.problems.first { stand(.state, Self.stateNotice(problem, state.directories)) }
         if let number = handover?.reload {
             isReloading = true
             lastReload = reloadStatus(number, .running, "version \(options.version) takes over")
@@ -199,6 +216,7 @@ public actor Daemon {
         let addresses = configuration.listen.map(\.description).joined(separator: ", ")
         logger.info("stoker runs", metadata: ["version": "\(options.version)", "gateway": "\(addresses)"])
         await finishEarlierStop()
+        await spawner.limitStarts(to: configuration.startsAtOnce)
         for provider in configuration.providers { await add(provider) }
         for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) {
             await restore(name, attachment)
@@ -276,22 +294,6 @@ public actor Daemon {
                 readiness.isReady ? "ready" : "not ready any more", metadata: ["reason": "\(readiness.reason)"])
         }
         notify(reporter.readiness(readiness, isMoving: isMoving, at: .now()))
-    }
-
-    private func tick() async {
-        let now = Instant.now()
-        let pid = await keeper.pid
-        let heartbeats = if let pid { await registry.heartbeats(of: pid) } else { [] as [Instant] }
-        if pulse.isStuck(pid: pid, heartbeats: heartbeats, at: now) {
-            logger.error("a gateway loop has not turned for 5 s; the gateway is replaced")
-            await keeper.replace()
-        }
-        // The registry, the keeper and this actor have just answered; the probes' thread says when it last turned.
-        notify(reporter.tick(isTurning: now - prober.lastTurn < .seconds(10), at: now))
-    }
-
-    func notify(_ messages: [String]) {
-        if !messages.isEmpty { notifier.send(messages.joined(separator: "\n")) }
     }
 }
 

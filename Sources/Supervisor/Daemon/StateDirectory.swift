@@ -7,6 +7,8 @@ struct StateDirectory: Sendable {
     let directories: Directories
     /// Larger than that of every earlier supervisor on this directory.
     let epoch: UInt64
+    /// What could not be made or written there: the daemon goes on without, and says so.
+    let problems: [String]
     /// The descriptor that holds the lock, for whoever takes this process's place.
     let lock: Int32
 
@@ -15,32 +17,35 @@ struct StateDirectory: Sendable {
     /// - Parameter lock: The lock that the program before this one has held all the time.
     init(_ directories: Directories, lock handedOver: Int32? = nil) throws(DaemonFailure) {
         self.directories = directories
+        var problems: [String] = []
         for (path, mode) in [
             (directories.state, 0o700), (directories.runtime, 0o755), (directories.instanceSockets, 0o700),
             (directories.instances, 0o700), (directories.logs, 0o700),
         ] {
-            try Self.make(path, mode: mode_t(mode))
+            if let problem = try Self.make(path, mode: mode_t(mode)) { problems.append(problem) }
         }
         lock = try Self.takeLock("\(directories.runtime)/stoker.lock", handedOver)
-        epoch = try Self.nextEpoch("\(directories.state)/epoch")
+        epoch = Self.nextEpoch(StateFile("epoch", in: directories), &problems)
+        self.problems = problems
     }
 
-    private static func make(_ path: String, mode: mode_t) throws(DaemonFailure) {
+    /// Makes a folder where it is missing.
+    ///
+    /// - Returns: A sentence where the disk is full or read-only: what runs already is not to be left alone for that.
+    private static func make(_ path: String, mode: mode_t) throws(DaemonFailure) -> String? {
         if access(path, F_OK) == 0 {
-            guard access(path, W_OK | X_OK) == 0 else {
-                throw DaemonFailure(
-                    "\(path) cannot be written to: give it to the daemon's user, or set STATE_DIRECTORY and RUNTIME_DIRECTORY"
-                )
-            }
-            return
-        }
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
+            guard access(path, W_OK | X_OK) != 0 else { return nil }
+            if errno == EROFS { return "\(path) cannot be written: \(SystemFile.reason())" }
             throw DaemonFailure(
-                "\(path) cannot be made: make it, or set STATE_DIRECTORY and RUNTIME_DIRECTORY (\(error))")
+                "\(path) cannot be written to: give it to the daemon's user, or set STATE_DIRECTORY and RUNTIME_DIRECTORY"
+            )
+        }
+        if let problem = SystemFile.makeFolder(path, mode: 0o755) {
+            if errno == EROFS || errno == ENOSPC { return problem }
+            throw DaemonFailure("\(problem): make it, or set STATE_DIRECTORY and RUNTIME_DIRECTORY")
         }
         chmod(path, mode)
+        return nil
     }
 
     /// An flock that ends with the process, however it ends.
@@ -67,16 +72,12 @@ struct StateDirectory: Sendable {
         return flock(descriptor, LOCK_EX | LOCK_NB) == 0
     }
 
-    private static func nextEpoch(_ path: String) throws(DaemonFailure) -> UInt64 {
-        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+    private static func nextEpoch(_ file: StateFile, _ problems: inout [String]) -> UInt64 {
+        let text = String(decoding: file.read(limit: 64) ?? [], as: UTF8.self)
         let last = UInt64(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
-        // The clock keeps epochs growing where the file was lost.
+        // The clock keeps epochs growing where the file was lost; a clock that was set back does not shrink them.
         let epoch = max(last + 1, UInt64(max(0, time(nil))))
-        do {
-            try "\(epoch)\n".write(toFile: path, atomically: true, encoding: .utf8)
-        } catch {
-            throw DaemonFailure("\(path) cannot be written: \(error)")
-        }
+        if let problem = file.write(Array("\(epoch)\n".utf8)) { problems.append(problem) }
         return epoch
     }
 }

@@ -55,7 +55,7 @@ public struct Sweep: Sendable {
 
     private func endGateway() -> String? {
         var problem: String?
-        for record in GatewayPredecessor.find("\(directories.state)/gateway.json")?.all ?? [] {
+        for record in GatewayPredecessor.find(StateFile("gateway.json", in: directories))?.all ?? [] {
             let pidfd = stoker_pidfd_open(record.pid)
             guard pidfd >= 0 else { continue }
             defer { close(pidfd) }
@@ -69,16 +69,16 @@ public struct Sweep: Sendable {
 
 /// The mark that a stop was meant: written before it begins, so that whoever comes after an unfinished stop finishes it.
 struct StopMark: Sendable {
-    private let path: String
+    private let file: StateFile
 
-    init(_ directories: Directories) { path = "\(directories.state)/stopping" }
+    init(_ directories: Directories) { file = StateFile("stopping", in: directories) }
 
     /// Whether a stop was begun and not finished.
-    var isSet: Bool { access(path, F_OK) == 0 }
+    var isSet: Bool { file.read() != nil }
 
     /// Writes it; a disk that cannot take it is no reason not to stop.
-    func set() { try? "stopping\n".write(toFile: path, atomically: false, encoding: .utf8) }
+    func set() { file.write(Array("stopping\n".utf8)) }
 
     /// Removes it.
-    func clear() { unlink(path) }
+    func clear() { file.remove() }
 }

@@ -10,20 +10,22 @@ import Logging
 public actor GatewayKeeper {
     /// How long a new one may take until it serves.
     static let patience: Duration = .seconds(15)
+    /// Who lives longer does not belong to a crash loop.
+    static let settled: Duration = .seconds(10)
 
     /// The process that takes clients at present; nil between two.
     public var pid: Int32? { succession.current }
     /// How often it was started again without being asked to.
     public private(set) var restarts: Int
-    /// How the last one ended.
-    public private(set) var lastExit: GatewayExit?
+    /// How the last one ended that was not asked to, in words.
+    public private(set) var lastExit: String?
 
     private(set) var order: GatewayLaunchOrder
     private let launcher: any GatewayLauncher
     private let registry: Registry
     private let logger: Logger
     private let build: String
-    private let recordPath: String
+    private let record: StateFile
     private var succession = GatewaySuccession()
     private var records: [Int32: GatewayPredecessor.Record] = [:]
     private var isEnding = false
@@ -32,21 +34,27 @@ public actor GatewayKeeper {
     private var backoff = GatewayBackoff()
     private var pause: Duration = .zero
     private var ended: [CheckedContinuation<Void, Never>] = []
+    /// Those in a row that ended within ``settled``.
+    private var diedYoung = 0
+    private var currentBegan: Instant?
+    private var heavy: Set<Int32> = []
+    /// Why none can be started at present.
+    private var launchProblem: String?
 
     /// A keeper that has not started anything yet.
     ///
     /// - Parameters:
     ///   - build: As `stoker version` prints it.
     ///   - restarts: How often it was started again before this program took over.
-    ///   - recordPath: Where a successor of this supervisor finds the gateways.
-    public init(
-        order: GatewayLaunchOrder, build: String, restarts: Int = 0, recordPath: String,
+    ///   - record: Where a successor of this supervisor finds the gateways.
+    init(
+        order: GatewayLaunchOrder, build: String, restarts: Int = 0, record: StateFile,
         launcher: any GatewayLauncher, registry: Registry, logger: Logger
     ) {
         self.order = order
         self.build = build
         self.restarts = restarts
-        self.recordPath = recordPath
+        self.record = record
         self.launcher = launcher
         self.registry = registry
         self.logger = logger
@@ -133,6 +141,7 @@ public actor GatewayKeeper {
         do {
             try await launch()
         } catch {
+            launchProblem = "\(error)"
             logger.error("gateway cannot be started", metadata: ["error": "\(error)"])
             try? await Task.sleep(for: .seconds(1))
             await feed(.launchFailed)
@@ -143,6 +152,7 @@ public actor GatewayKeeper {
         isSpawning = true
         defer { isSpawning = false }
         let pid = try launcher.launch(order)
+        launchProblem = nil
         records[pid] = GatewayPredecessor.Record(pid: pid, order: order, build: build)
         logger.info("gateway started", metadata: ["pid": "\(pid)"])
         await follow(pid)
@@ -153,6 +163,7 @@ public actor GatewayKeeper {
     private func follow(_ pid: Int32) async {
         await registry.gatewayStarted(pid: pid)
         let began = Instant.now()
+        currentBegan = began
         Task {
             let exit = await launcher.exit(of: pid)
             await self.exited(pid: pid, exit: exit, began: began)
@@ -173,7 +184,7 @@ public actor GatewayKeeper {
     private func exited(pid: Int32, exit: GatewayExit, began: Instant) async {
         let wasOld = succession.old.contains(pid)
         records[pid] = nil
-        lastExit = exit
+        let life = Instant.now() - began
         await registry.gatewayExited(pid: pid)
         if isEnding {
             _ = succession.handle(.exited(pid))
@@ -186,12 +197,50 @@ public actor GatewayKeeper {
         if wasOld {
             logger.info("a retired gateway has ended", metadata: ["pid": "\(pid)", "exit": "\(exit)"])
         } else {
-            pause = backoff.pause(afterLiving: Instant.now() - began)
+            pause = backoff.pause(afterLiving: life)
+            diedYoung = life < Self.settled ? diedYoung + 1 : 0
+            let why = heavy.contains(pid) ? ", as it held too much memory" : ""
+            lastExit = "\(exit) after \(Lifecycle.seconds(life))\(why)"
             restarts += 1
             logger.error(
                 "gateway ended without being asked; another is started", metadata: ["pid": "\(pid)", "exit": "\(exit)"])
         }
+        heavy.remove(pid)
         await feed(.exited(pid))
+    }
+
+    /// What is wrong with gateways as such; nil while all is well.
+    func trouble(at now: Instant) -> String? {
+        if let launchProblem { return "no gateway can be started, it is tried again: \(launchProblem)" }
+        guard diedYoung >= 3 else { return nil }
+        if let currentBegan, pid != nil, now - currentBegan >= Self.settled {
+            diedYoung = 0
+            return nil
+        }
+        let last = lastExit ?? "unknown"
+        return "the gateway ended \(diedYoung) times in a row soon after its start (\(last)); it is started again "
+            + "after \(Lifecycle.seconds(pause)): the journal has its last words"
+    }
+
+    /// Replaces a gateway that holds more memory than it may: another one takes its turn, and its streams go on. One that
+    /// holds half as much again, retired or not, is killed.
+    ///
+    /// - Parameter resident: What a process holds, in bytes.
+    func weigh(against ceiling: UInt64, resident: (Int32) -> UInt64?) async {
+        var isTooHeavy = false
+        for pid in records.keys {
+            guard let bytes = resident(pid), bytes > ceiling else { continue }
+            let metadata: Logger.Metadata = ["pid": "\(pid)", "mebibytes": "\(bytes >> 20)"]
+            if bytes > ceiling + ceiling / 2 {
+                logger.error("a gateway holds far more memory than it may and is killed", metadata: metadata)
+                heavy.insert(pid)
+                launcher.signal(SIGKILL, to: pid)
+            } else if pid == succession.current, isCurrent, heavy.insert(pid).inserted {
+                logger.warning("a gateway holds more memory than it may and is replaced", metadata: metadata)
+                isTooHeavy = true
+            }
+        }
+        if isTooHeavy { await feed(.renew) }
     }
 
     /// Keeps what a successor of this supervisor needs.
@@ -199,7 +248,7 @@ public actor GatewayKeeper {
         guard let current = succession.current.flatMap({ records[$0] }) else { return }
         GatewayPredecessor.keep(
             current, successor: succession.successor.flatMap { records[$0] },
-            old: succession.old.compactMap { records[$0] }, at: recordPath)
+            old: succession.old.compactMap { records[$0] }, in: record)
     }
 
     // MARK: The end
@@ -226,12 +275,16 @@ public actor GatewayKeeper {
     }
 }
 
-/// Pauses between gateways: none after a long life, doubling from 50 ms to 5 s while they die young.
+/// Pauses between gateways: none after a life of a second, doubling from 50 ms to 5 s while they die before: clients wait
+/// in the sockets' queues meanwhile, so that a pause is worse than a start too many.
 struct GatewayBackoff: Sendable, Hashable {
+    /// Who ends earlier is followed after a pause.
+    static let youth: Duration = .seconds(1)
+
     private var pause: Duration = .zero
 
     mutating func pause(afterLiving life: Duration) -> Duration {
-        guard life < .seconds(10) else {
+        guard life < Self.youth else {
             pause = .zero
             return .zero
         }

@@ -48,10 +48,10 @@ struct GatewayPredecessor: Sendable {
     let old: [Record]
 
     /// What still runs; nil where nothing does.
-    static func find(_ path: String) -> GatewayPredecessor? {
-        guard let data = try? Data(contentsOf: URL(filePath: path)),
-            let kept = try? JSONDecoder().decode(Record.self, from: data)
-        else { return nil }
+    static func find(_ file: StateFile) -> GatewayPredecessor? {
+        guard let bytes = file.read(), let kept = try? JSONDecoder().decode(Record.self, from: Data(bytes)) else {
+            return nil
+        }
         let successor = kept.successor?.first { $0.lives }
         let old = (kept.old ?? []).filter(\.lives)
         guard kept.lives || successor != nil || !old.isEmpty else { return nil }
@@ -59,11 +59,12 @@ struct GatewayPredecessor: Sendable {
     }
 
     /// Keeps what a successor needs; a disk that cannot take it costs the handover and nothing else.
-    static func keep(_ current: Record, successor: Record?, old: [Record], at path: String) {
+    static func keep(_ current: Record, successor: Record?, old: [Record], in file: StateFile) {
         var record = current
         record.successor = successor.map { [$0] }
         record.old = old.isEmpty ? nil : old
-        try? JSONEncoder().encode(record).write(to: URL(filePath: path), options: .atomic)
+        guard let data = try? JSONEncoder().encode(record) else { return }
+        file.write(Array(data))
     }
 
     /// All of them, the one that takes clients first.

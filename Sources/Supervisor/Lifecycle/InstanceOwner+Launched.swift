@@ -14,6 +14,7 @@ extension InstanceOwner {
             beginHealth(run, now)
         case .resumeHealth(let run, let models): beginHealth(run, now, with: .adopted(models))
         case .endHealth:
+            lastWords = witnesses(now)
             monitor = nil
             progress = nil
         case .terminate: server?.terminate()
@@ -74,10 +75,28 @@ extension InstanceOwner {
         // Once we kill it, its end says nothing about what went wrong before.
         let end = lastExit
         let wasStarting = !hasListened
+        let words = evidence.map { "\($0)\n\(lastWords)" }
         Task {
-            await server.end(evidence: evidence)
+            await server.end(evidence: words)
             inbox.yield(.cleaned(run, Self.explain(server, end: end, duringStart: wasStarting)))
         }
+    }
+
+    /// What every witness says now, for whoever has to find out why it is ended.
+    private func witnesses(_ now: Instant) -> String {
+        guard let monitor else { return "" }
+        var lines = monitor.checks(at: now).map { check in
+            let age = (check.ageSeconds * 10).rounded() / 10
+            return "\(check.signal.rawValue): \(check.ok ? "ok" : "not ok"), \(age) s ago: \(check.detail)"
+        }
+        lines.append("in flight through the gateway: \(inflight)")
+        if let text = monitor.countersText { lines.append("the newest /metrics: \(text)") }
+        if let usage {
+            lines.append(
+                "\(usage.processes) processes, \(usage.residentBytes >> 20) MiB resident, "
+                    + "\(Int(usage.cpu.seconds)) s of processor time")
+        }
+        return lines.map { "  \($0)\n" }.joined()
     }
 
     private static func explain(
@@ -88,7 +107,7 @@ extension InstanceOwner {
         return Postmortem(
             kind: isTelling ? explanation.kind.rawValue : nil,
             cause: server.kernelCause() ?? (isTelling ? explanation.detail : nil), lines: explanation.lines,
-            hint: explanation.hint, isPermanent: explanation.isPermanent)
+            hint: explanation.hint, evidence: server.evidencePath, isPermanent: explanation.isPermanent)
     }
 
     /// Whether it is being started: judged by progress, not by probes.
@@ -146,11 +165,16 @@ extension InstanceOwner {
             guard isStarting else { return }
             let before = (progress?.phase, progress?.percent)
             for line in lines { progress?.observe(line: line, at: now) }
+            if let phase = progress?.phase, phase.isPastWeights { server?.weightsAreRead() }
             if before != (progress?.phase, progress?.percent) { isDirty = true }
             feed(.launched(.tick))
         case .usage(let usage):
             if self.usage?.processes != usage.processes || isStarting { isDirty = true }
+            if let before = self.usage, let at = usageAt, now > at, usage.cpu >= before.cpu {
+                processors = (usage.cpu - before.cpu).seconds / (now - at).seconds
+            }
             self.usage = usage
+            usageAt = now
             guard isStarting else { return feed(.launched(.tick)) }
             progress?.observe(
                 sample: StartProgress.Sample(

@@ -90,6 +90,7 @@ extension InstanceOwner {
         if let usage {
             let mebibytes = usage.residentBytes >> 20
             detail += ", \(usage.processes) processes, \(mebibytes) MiB"
+            if let processors { detail += ", \((processors * 100).rounded() / 100) CPUs" }
         }
         detail += ", \(server.treeDescription)"
         return InstanceStatus.Check(signal: .process, ok: lifecycle.pid != nil, ageSeconds: 0, detail: detail)

@@ -45,6 +45,11 @@ public actor InstanceOwner {
     var launchTask: Task<Void, Never>?
     var lastExit: ProcessEnd?
     var usage: TreeUsage?
+    var usageAt: Instant?
+    /// How many processors the tree used between the last two looks.
+    var processors: Double?
+    /// What the witnesses said when they were asked no more.
+    var lastWords = ""
     var inflight = 0
     var hasListened = false
     /// What gateways route to the last run of an earlier life by.

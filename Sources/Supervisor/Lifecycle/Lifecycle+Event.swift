@@ -124,17 +124,21 @@ public struct Postmortem: Sendable, Hashable, Codable {
     public var lines: [String]
     /// What to do about it.
     public var hint: String?
+    /// The file in which more about its end was saved.
+    public var evidence: String?
     /// Whether another start can only fail in the same way.
     public var isPermanent: Bool
 
     /// What is known of an end; nothing by default.
     public init(
-        kind: String? = nil, cause: String? = nil, lines: [String] = [], hint: String? = nil, isPermanent: Bool = false
+        kind: String? = nil, cause: String? = nil, lines: [String] = [], hint: String? = nil, evidence: String? = nil,
+        isPermanent: Bool = false
     ) {
         self.kind = kind
         self.cause = cause
         self.lines = lines
         self.hint = hint
+        self.evidence = evidence
         self.isPermanent = isPermanent
     }
 }

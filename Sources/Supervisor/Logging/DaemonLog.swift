@@ -31,12 +31,57 @@ public enum DaemonLog {
         return isatty(2) == 1 ? .text : .json
     }
 
-    /// A handler for a destination.
+    /// A handler for a destination that writes at once: for commands.
     public static func handler(_ destination: Destination, label: String) -> any LogHandler {
+        handler(destination, label: label, put: write)
+    }
+
+    /// A handler for a destination that never makes anybody wait: for the daemon.
+    static func handler(_ destination: Destination, label: String, pump: LogPump) -> any LogHandler {
+        handler(destination, label: label) { pump.add($0) }
+    }
+
+    /// The daemon's pump for a destination.
+    static func pump(_ destination: Destination) -> LogPump {
+        LogPump(
+            excuse: { count in
+                let sentence = "\(count) log entries were left out, as nobody took them; 'stoker logs' has servers' own"
+                switch destination {
+                case .text: return .line(Array("\(sentence)\n".utf8))
+                case .json:
+                    let message = LineLogHandler.json(sentence)
+                    return .line(Array("{\"level\":\"warning\",\"message\":\(message)}\n".utf8))
+                case .journal:
+                    let fields = ["MESSAGE=\(sentence)", "PRIORITY=4", "SYSLOG_IDENTIFIER=stoker"]
+                    return .fields(fields.map { Array($0.utf8) })
+                }
+            }, write: write)
+    }
+
+    private static func handler(
+        _ destination: Destination, label: String, put: @escaping @Sendable (LogPump.Entry) -> Void
+    ) -> any LogHandler {
         switch destination {
-        case .text: return LineLogHandler(label: label, style: .text)
-        case .json: return LineLogHandler(label: label, style: .json)
-        case .journal: return JournalLogHandler(label: label)
+        case .text: return LineLogHandler(label: label, style: .text, put: put)
+        case .json: return LineLogHandler(label: label, style: .json, put: put)
+        case .journal: return JournalLogHandler(label: label, put: put)
+        }
+    }
+
+    /// Writes an entry where it belongs, however long that takes.
+    private static func write(_ entry: LogPump.Entry) {
+        switch entry {
+        case .line(let bytes): _ = bytes.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+        case .fields(let fields):
+            // The journal copies what it is given, so the buffers need to live only for the call.
+            let buffers = fields.map { field in
+                let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: field.count)
+                _ = buffer.initialize(from: field)
+                return buffer
+            }
+            defer { for buffer in buffers { buffer.deallocate() } }
+            let vectors = buffers.map { iovec(iov_base: $0.baseAddress, iov_len: $0.count) }
+            sd_journal_sendv(vectors, Int32(vectors.count))
         }
     }
 }
@@ -49,10 +94,12 @@ struct LineLogHandler: LogHandler {
     var logLevel: Logger.Level = .info
     let label: String
     let style: Style
+    private let put: @Sendable (LogPump.Entry) -> Void
 
-    init(label: String, style: Style) {
+    init(label: String, style: Style, put: @escaping @Sendable (LogPump.Entry) -> Void) {
         self.label = label
         self.style = style
+        self.put = put
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -69,9 +116,7 @@ struct LineLogHandler: LogHandler {
             let metadata = Dictionary(all) { $1 }
             if metadata["event"] == "output", let instance = metadata["instance"] {
                 // An engine's own line, as it would stand in its log.
-                line = "\(time) \(instance) | \(event.message)\n"
-                _ = line.withUTF8 { write(2, $0.baseAddress, $0.count) }
-                return
+                return put(.line(Array("\(time) \(instance) | \(event.message)\n".utf8)))
             }
             line = "\(time) \(Self.word(event.level)) \(event.message)"
             for (key, value) in all { line += " \(key)=\(Self.quoted("\(value)"))" }
@@ -82,8 +127,7 @@ struct LineLogHandler: LogHandler {
             fields += all.map { ($0.key, "\($0.value)") }
             line = "{" + fields.map { "\(Self.json($0.0)):\(Self.json($0.1))" }.joined(separator: ",") + "}"
         }
-        line += "\n"
-        _ = line.withUTF8 { write(2, $0.baseAddress, $0.count) }
+        put(.line(Array("\(line)\n".utf8)))
     }
 
     private static func word(_ level: Logger.Level) -> String {
@@ -123,8 +167,12 @@ struct JournalLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level = .info
     let label: String
+    private let put: @Sendable (LogPump.Entry) -> Void
 
-    init(label: String) { self.label = label }
+    init(label: String, put: @escaping @Sendable (LogPump.Entry) -> Void) {
+        self.label = label
+        self.put = put
+    }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
@@ -138,17 +186,7 @@ struct JournalLogHandler: LogHandler {
         fields.append("PRIORITY=\(Self.priority(event.level))")
         fields.append("SYSLOG_IDENTIFIER=stoker")
         for (key, value) in all { fields.append("STOKER_\(Self.fieldName(key))=\(value)") }
-        let bytes = fields.map { Array($0.utf8) }
-        var vectors: [iovec] = []
-        // The journal copies what it is given, so the buffers need to live only for the call.
-        let buffers = bytes.map { field in
-            let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: field.count)
-            _ = buffer.initialize(from: field)
-            return buffer
-        }
-        defer { for buffer in buffers { buffer.deallocate() } }
-        for buffer in buffers { vectors.append(iovec(iov_base: buffer.baseAddress, iov_len: buffer.count)) }
-        sd_journal_sendv(&vectors, Int32(vectors.count))
+        put(.fields(fields.map { Array($0.utf8) }))
     }
 
     private static func priority(_ level: Logger.Level) -> Int {

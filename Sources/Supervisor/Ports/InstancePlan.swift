@@ -17,6 +17,8 @@ public struct InstancePlan: Sendable, Hashable {
 
     static func key(_ name: String, slot: Int) -> String { slot == 0 ? name : "\(name).\(slot)" }
 
+    static func name(ofKey key: String) -> String { String(key.prefix { $0 != "." }) }
+
     /// A plan.
     public init(name: String, number: Int, provider: ProviderConfiguration) {
         self.name = name

@@ -68,6 +68,10 @@ public protocol LaunchedServer: Sendable {
     var logRead: Int64 { get }
     /// What holds its tree together: `cgroup …` or `session …`, for status.
     var treeDescription: String { get }
+    /// Where ``end(evidence:)`` has saved evidence; nil where it has not.
+    var evidencePath: String? { get }
+    /// It has read its weights: another one may begin to.
+    func weightsAreRead()
     /// Its start is over, one way or the other: the next one on its GPUs may begin.
     func startIsOver()
     /// SIGTERM, then SIGCONT, to the head.

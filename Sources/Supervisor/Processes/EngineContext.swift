@@ -9,6 +9,9 @@ struct EngineContext: Sendable {
     let logs: RunLogs
     let ports: PortAllocator
     let gpus: GPUAllocator
+    let inventory: any GPUInventory
+    /// The daemon's PATH, for tools.
+    let path: String?
     let sink: any LogSink
     let logger: Logger
 

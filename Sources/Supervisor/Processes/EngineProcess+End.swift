@@ -19,7 +19,7 @@ extension EngineProcess {
 
     private func endNow(evidence: String?) {
         guard !state.withLock({ $0.hasEnded }) else { return }
-        Bounded.wait(.seconds(5)) {
+        Bounded.wait(evidence == nil ? .seconds(5) : .seconds(15)) {
             // What is mapped now is left behind in a moment.
             self.noteSharedMemory()
             if let evidence { self.save(evidence: evidence, self.tree.members()) }
@@ -79,34 +79,6 @@ extension EngineProcess {
                 var status: Int32 = 0
                 waitpid(entry.pid, &status, WNOHANG)
             }
-        }
-    }
-
-    /// Writes down what a condemned tree was doing: state, wait channel and kernel stack of each thread.
-    private func save(evidence: String, _ living: [ProcessTable.Entry]) {
-        var text = "\(run): \(evidence)\n"
-        for entry in living {
-            text += "\npid \(entry.pid): \(ProcessTable.commandLine(entry.pid).prefix(400))\n"
-            for thread in SystemFile.names(in: "/proc/\(entry.pid)/task").sorted().prefix(256) {
-                let folder = "/proc/\(entry.pid)/task/\(thread)"
-                func line(_ name: String) -> String {
-                    (SystemFile.text("\(folder)/\(name)", limit: 4096) ?? "").split(separator: "\n").first.map(
-                        String.init)
-                        ?? ""
-                }
-                let state = ProcessTable.parse(SystemFile.bytes("\(folder)/stat", limit: 4096) ?? [], pid: entry.pid)
-                let letter = state.map { String(decoding: [$0.state], as: UTF8.self) } ?? "?"
-                text += "  thread \(thread) \(line("comm")) state \(letter) waits in \(line("wchan"))\n"
-                if let stack = SystemFile.text("\(folder)/stack", limit: 4096), !stack.isEmpty {
-                    text += stack.split(separator: "\n").map { "    \($0)\n" }.joined()
-                }
-                if text.utf8.count > 1 << 20 { break }
-            }
-        }
-        text += "\nlast lines of its log:\n" + log.lastLines.suffix(100).map { "  \($0)\n" }.joined()
-        if let problem = SystemFile.replace(context.logs.evidencePath(run), with: Array(text.utf8), mode: 0o640) {
-            context.logger.warning(
-                "evidence could not be saved", metadata: ["instance": "\(run)", "reason": "\(problem)"])
         }
     }
 }

@@ -28,6 +28,7 @@ final class EngineProcess: LaunchedServer {
         var surveys = 0
         var oomKillsBefore: Int?
         var oomKills = 0
+        var evidencePath: String?
     }
 
     let pid: Int32
@@ -91,6 +92,14 @@ final class EngineProcess: LaunchedServer {
         }
         logQueue.async { [weak self] in self?.tail() }
         lookQueue.asyncAfter(deadline: .now() + .milliseconds(200)) { [weak self] in self?.surveyAndRepeat() }
+    }
+
+    var evidencePath: String? { state.withLock { $0.evidencePath } }
+
+    func weightsAreRead() {
+        let context = context
+        let key = key
+        Task { await context.gpus.endStart(key) }
     }
 
     func startIsOver() {

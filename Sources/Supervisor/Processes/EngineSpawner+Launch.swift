@@ -35,8 +35,15 @@ extension EngineSpawner {
             try? await Task.sleep(for: .milliseconds(200))
             if Task.isCancelled { return .failure(.cancelled) }
         }
-        if let failure = await waitForMemory(order, grant, report) { return .failure(failure) }
-        if Task.isCancelled { return .failure(.cancelled) }
+        while true {
+            // Again after each wait: somebody else may have taken the memory meanwhile.
+            if let failure = await waitForMemory(order, grant, report) { return .failure(failure) }
+            if Task.isCancelled { return .failure(.cancelled) }
+            guard let other = await context.gpus.takeStart(name) else { break }
+            let first = InstancePlan.name(ofKey: other)
+            report(.waiting("waits for its turn: \(first) reads its weights (starts_at_once)"))
+            try? await Task.sleep(for: .milliseconds(200))
+        }
         let result = await blocking(name) { () -> Result<EngineProcess, LaunchFailure> in
             self.gate.enter()
             defer { self.gate.leave() }
@@ -142,7 +149,7 @@ extension EngineSpawner {
         let command = LaunchCommand(
             order.launch, version: version, binding: binding, gpus: grant.visible?.count ?? 0)
         guard let log = openLog(run) else {
-            return .failure(.transient(Fault(kind: "launch", detail: "no log can be written: \(SystemFile.reason())")))
+            return .failure(Self.failure("no log can be written", errno))
         }
         var file = InstanceFile(instance: run.instance, run: run.run, boot: ProcessTable.bootID)
         file.endpoint = endpoint
@@ -184,14 +191,17 @@ extension EngineSpawner {
         }
     }
 
-    /// The run's log; below the runtime directory where the state directory cannot be written.
-    private func openLog(_ run: InstanceRun) -> RunLog? {
+    /// The run's log; below the runtime directory where the state directory cannot be written, or is as good as full: a
+    /// Python that cannot write to its standard output may end for that.
+    func openLog(_ run: InstanceRun) -> RunLog? {
         if let problem = context.logs.prepare(run) {
             note(problem, run)
+        } else if SystemFile.freeBytes(at: context.logs.folder) ?? .max < Self.leastRoom {
+            note("the disk of \(context.logs.folder) is full; this run's log is below the runtime directory", run)
         } else if let log = RunLog(path: context.logs.path(run)) {
             return log
         }
-        let spare = RunLogs(folder: "\(setup.directories.runtime)/logs")
+        let spare = spareLogs
         note(spare.prepare(run), run)
         return RunLog(path: spare.path(run))
     }
@@ -201,13 +211,22 @@ extension EngineSpawner {
         context.logger.warning("state cannot be kept", metadata: ["instance": "\(run)", "reason": "\(problem)"])
     }
 
+    /// A launch that could not be tried. Where this machine has run out of something it is put off and spends no budget: it
+    /// says nothing about the server.
+    private static func failure(_ what: String, _ code: Int32) -> LaunchFailure {
+        let detail = "\(what): \(SystemFile.reason(code))"
+        let shortages = [EMFILE, ENFILE, ENOMEM, EAGAIN, ENOSPC]
+        return shortages.contains(code)
+            ? .waiting("waits: \(detail)") : .transient(Fault(kind: "launch", detail: detail))
+    }
+
     /// Spawns the trampoline and waits until it has become the engine, or has said why not.
     static func execute(
         _ executable: String, _ arguments: [String], _ environment: [String: String]
     ) -> Result<Int32, LaunchFailure> {
         var ends: [Int32] = [0, 0]
         guard stoker_pipe(&ends) == 0 else {
-            return .failure(.transient(Fault(kind: "launch", detail: "no pipe: \(SystemFile.reason())")))
+            return .failure(failure("no pipe can be made", errno))
         }
         defer { close(ends[0]) }
         var pid: pid_t = 0
@@ -218,8 +237,7 @@ extension EngineSpawner {
         }
         close(ends[1])
         guard error == 0 else {
-            let detail = "\(executable) cannot be started: \(SystemFile.reason(error))"
-            return .failure(.transient(Fault(kind: "launch", detail: detail)))
+            return .failure(failure("\(executable) cannot be started", error))
         }
         guard let complaint = complaint(ends[0]) else {
             kill(pid, SIGKILL)

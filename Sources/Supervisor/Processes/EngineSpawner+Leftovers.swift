@@ -46,7 +46,8 @@ extension EngineSpawner {
     private func leftovers(of instance: String, _ file: InstanceFile?) -> [any ProcessTree] {
         var trees: [any ProcessTree] = []
         if let cgroup = setup.trees.existing(for: instance) { trees.append(cgroup) }
-        guard let file, file.boot == ProcessTable.bootID, let head = file.head else { return trees }
+        guard let file else { return trees + [strays(of: instance)].compactMap { $0 } }
+        guard file.boot == ProcessTable.bootID, let head = file.head else { return trees }
         if let folder = file.cgroup, setup.trees.owns(folder), folder != trees.first?.folder,
             SystemFile.exists(folder)
         {
@@ -64,6 +65,26 @@ extension EngineSpawner {
         let session = sessionIsOurs ? head : InstanceFile.Member(pid: .max, started: .max)
         trees.append(SessionTree(head: session.pid, started: session.started, known: proven, log: file.log))
         return trees
+    }
+
+    /// Processes that write to a log of this instance though no record tells of them: what is left where the record was
+    /// lost and no cgroup holds the tree. Their output proves them ours.
+    private func strays(of key: String) -> SessionTree? {
+        guard case .session = setup.trees.kind else { return nil }
+        let instance = InstancePlan.name(ofKey: key)
+        let folders = [context.logs.folder, spareLogs.folder].map { "\($0)/\(instance)/" }
+        // The other slot's run is its own record's.
+        let others = Set((0...1).compactMap { context.files.read(InstancePlan.key(instance, slot: $0))?.log })
+        var known: [Int32: UInt64] = [:]
+        for entry in ProcessTable.all() where entry.pid != getpid() && !entry.isZombie {
+            let outputs = [1, 2].compactMap { SystemFile.link("/proc/\(entry.pid)/fd/\($0)") }
+            if outputs.contains(where: { path in
+                path.hasSuffix(".log") && !others.contains(path) && folders.contains { path.hasPrefix($0) }
+            }) {
+                known[entry.pid] = entry.started
+            }
+        }
+        return known.isEmpty ? nil : SessionTree(head: .max, started: .max, known: known)
     }
 
     /// The numbers in the names of the sockets that servers of an earlier life may still listen by, by instance.
@@ -114,7 +135,9 @@ extension EngineSpawner {
                 // One that has ended and is ours to reap tells how: its end is an event like any other.
                 !entry.isZombie || entry.parent == getpid(),
                 let endpoint = file.endpoint, let path = file.log,
+                // Not for the sake of its log is a server ended that works.
                 let log = RunLog(path: path, fromEnd: true, read: logRead)
+                    ?? self.openLog(InstanceRun(instance: file.instance, run: file.run))
             else { return nil }
             let tree: any ProcessTree
             if let folder = file.cgroup, self.setup.trees.owns(folder), SystemFile.exists(folder) {

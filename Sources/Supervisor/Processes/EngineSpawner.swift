@@ -43,6 +43,8 @@ public final class EngineSpawner: Spawner {
         }
     }
 
+    /// With less left on the disk, a run's log goes elsewhere.
+    static let leastRoom: UInt64 = 16 << 20
     /// How long a start waits for GPU memory before it is put off.
     static let memoryPatience: Duration = .seconds(60)
     /// How long processes of an earlier life may take to die.
@@ -60,13 +62,23 @@ public final class EngineSpawner: Spawner {
         let directories = setup.directories
         context = EngineContext(
             directories: directories,
-            files: InstanceFiles(folder: directories.instances, logs: directories.logs),
+            files: InstanceFiles(directories),
             logs: RunLogs(folder: directories.logs), ports: PortAllocator(),
-            gpus: GPUAllocator(devices: setup.gpus.devices()), sink: setup.sink, logger: setup.logger)
+            gpus: GPUAllocator(devices: setup.gpus.devices()), inventory: setup.gpus, path: setup.environment["PATH"],
+            sink: setup.sink, logger: setup.logger)
     }
+
+    /// Where logs are while the state directory takes none.
+    var spareLogs: RunLogs { RunLogs(folder: "\(setup.directories.runtime)/logs") }
+
+    /// How trees are held together.
+    var trees: ProcessTrees { setup.trees }
 
     /// How trees are held together, for status.
     public var treesDescription: String { setup.trees.description }
+
+    /// How many may read weights at one time; 0 is no limit.
+    public func limitStarts(to limit: Int) async { await context.gpus.limitStarts(to: limit) }
 
     /// See ``Spawner/lastRun(of:)``.
     public func lastRun(of instance: String) -> UInt64 { context.files.lastRun(instance) }
@@ -75,7 +87,13 @@ public final class EngineSpawner: Spawner {
     /// the daemon's start, and for `stoker sweep` with no names at all. Returns sentences about what could not be ended.
     public func sweep(keeping names: Set<String>) async -> [String] {
         var problems: [String] = []
-        let found = Set(context.files.names() + setup.trees.existingNames()).subtracting(names)
+        var found = Set(context.files.names() + setup.trees.existingNames())
+        // Without cgroups a lost record leaves nothing but a log.
+        if case .session = setup.trees.kind {
+            let instances = Set(names.map(InstancePlan.name(ofKey:)))
+            found.formUnion(Set(SystemFile.names(in: context.logs.folder)).subtracting(instances))
+        }
+        found.subtract(names)
         for name in found.sorted() {
             if let problem = await endLeftovers(of: name) { problems.append(problem) }
         }

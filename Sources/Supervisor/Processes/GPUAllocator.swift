@@ -1,10 +1,11 @@
 import Fleet
 
-/// The daemon's one ``GPUAllotment``, and the turns in which servers on one processor start: two that measure free
-/// memory at the same time each take the other's use for granted and fail.
+/// The daemon's one ``GPUAllotment``, and the turns in which servers start: two on one processor that measure free memory at
+/// the same time each take the other's use for granted and fail; and not too many read weights at once (``StartTurns``).
 actor GPUAllocator {
     private var allotment: GPUAllotment
     private var starting: [String: Set<String>] = [:]
+    private var turns = StartTurns(limit: 0)
 
     /// Nobody has anything.
     init(devices: [GPU]) { allotment = GPUAllotment(devices: devices) }
@@ -25,7 +26,17 @@ actor GPUAllocator {
     func release(_ instance: String) {
         allotment.release(instance)
         starting[instance] = nil
+        turns.end(instance)
     }
+
+    /// How many may read weights at one time; 0 is no limit.
+    func limitStarts(to limit: Int) { turns.limit = limit }
+
+    /// Takes a turn to read weights; or says whose end is waited for.
+    func takeStart(_ instance: String) -> String? { turns.take(instance) }
+
+    /// It has read its weights.
+    func endStart(_ instance: String) { turns.end(instance) }
 
     /// Takes the turn to start on the processors that an instance was given; or says whose turn it is.
     func takeTurn(_ instance: String) -> String? {
@@ -37,5 +48,8 @@ actor GPUAllocator {
     }
 
     /// The start is over, one way or the other.
-    func endTurn(_ instance: String) { starting[instance] = nil }
+    func endTurn(_ instance: String) {
+        starting[instance] = nil
+        turns.end(instance)
+    }
 }

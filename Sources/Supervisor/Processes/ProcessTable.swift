@@ -22,6 +22,9 @@ enum ProcessTable {
         /// Resident pages.
         var residentPages: UInt64
 
+        /// Resident memory in bytes.
+        var residentBytes: UInt64 { residentPages &* ProcessTable.pageSize }
+
         /// Whether it has ended and only waits to be reaped.
         var isZombie: Bool { (state == UInt8(ascii: "Z") && threads <= 1) || state == UInt8(ascii: "X") }
     }

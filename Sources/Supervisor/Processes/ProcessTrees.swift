@@ -18,6 +18,12 @@ public struct ProcessTrees: Sendable {
     /// Trees of one kind; tests force one.
     public init(kind: Kind) { self.kind = kind }
 
+    /// Why trees are not kept by cgroups; nil where they are.
+    public var whyNoCgroups: String? {
+        if case .session(let why) = kind { return why }
+        return nil
+    }
+
     /// For status and logs.
     public var description: String {
         switch kind {

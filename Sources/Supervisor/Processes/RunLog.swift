@@ -36,7 +36,9 @@ final class RunLog: Sendable {
     ///   - read: How far that life has read; nil where it could not tell, and everything is taken for known.
     init?(path: String, fromEnd: Bool = false, read: Int64? = nil) {
         // Opened for writing too: holes are punched through this descriptor.
-        let fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        var fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        // A disk that became read-only: what is there can still be read.
+        if fd < 0 { fd = open(path, O_RDONLY | O_CLOEXEC) }
         guard fd >= 0 else { return nil }
         self.path = path
         var begin = State(fd: fd)

@@ -4,6 +4,10 @@ import Glibc
 enum SystemFile {
     /// The file's bytes, at most `limit` of them; nil when it cannot be read.
     static func bytes(_ path: String, limit: Int = 1 << 20) -> [UInt8]? {
+        SpareDescriptor.lend { bytesNow(path, limit: limit) }
+    }
+
+    private static func bytesNow(_ path: String, limit: Int) -> [UInt8]? {
         let fd = open(path, O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { return nil }
         defer { close(fd) }
@@ -29,17 +33,29 @@ enum SystemFile {
     /// Writes in place, for /proc and /sys and empty marks; false and `errno` on failure.
     @discardableResult
     static func write(_ text: String, to path: String) -> Bool {
-        let fd = open(path, O_WRONLY | O_CLOEXEC)
-        guard fd >= 0 else { return false }
-        defer { close(fd) }
-        return Array(text.utf8).withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) } >= 0
+        let isWritten: Bool? = SpareDescriptor.lend {
+            let fd = open(path, O_WRONLY | O_CLOEXEC)
+            guard fd >= 0 else { return nil }
+            let count = Array(text.utf8).withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
+            let error = errno
+            close(fd)
+            errno = error
+            return count >= 0
+        }
+        return isWritten ?? false
     }
 
     /// Replaces a file by rename, so that a reader and a crash see the old one or the new one; a sentence on failure.
     static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o600) -> String? {
         let fresh = "\(path).new"
-        let fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
-        guard fd >= 0 else { return "cannot write \(fresh): \(reason())" }
+        let outcome: String?? = SpareDescriptor.lend {
+            let fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+            return fd < 0 ? nil : .some(fill(fd, fresh, path, bytes))
+        }
+        return outcome ?? "cannot write \(fresh): \(reason())"
+    }
+
+    private static func fill(_ fd: Int32, _ fresh: String, _ path: String, _ bytes: [UInt8]) -> String? {
         var offset = 0
         while offset < bytes.count {
             let count = bytes[offset...].withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
@@ -59,8 +75,10 @@ enum SystemFile {
     }
 
     /// The names in a folder, without `.` and `..`; empty when it cannot be read.
-    static func names(in folder: String) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
+    static func names(in folder: String) -> [String] { SpareDescriptor.lend { namesNow(in: folder) } ?? [] }
+
+    private static func namesNow(in folder: String) -> [String]? {
+        guard let directory = opendir(folder) else { return nil }
         defer { closedir(directory) }
         var names: [String] = []
         while let entry = readdir(directory) {
@@ -88,6 +106,20 @@ enum SystemFile {
         var two = stat()
         guard stat(path, &one) == 0, stat(other, &two) == 0 else { return false }
         return one.st_dev == two.st_dev && one.st_ino == two.st_ino
+    }
+
+    /// Where a symbolic link leads; nil where there is none.
+    static func link(_ path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &buffer, buffer.count)
+        return count < 0 ? nil : String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Bytes that may still be written where a path is; nil where that cannot be told.
+    static func freeBytes(at path: String) -> UInt64? {
+        var info = statvfs()
+        guard statvfs(path, &info) == 0 else { return nil }
+        return UInt64(info.f_bavail) &* UInt64(info.f_frsize)
     }
 
     /// Whether something is there.

@@ -15,11 +15,7 @@ public struct KnownModelsStore: Sendable {
     /// What was kept; nothing where the file is absent or damaged.
     func load() -> [String: Set<String>] {
         guard let data = try? Data(contentsOf: URL(filePath: path)) else { return [:] }
-        guard let known = try? JSONDecoder().decode([String: Set<String>].self, from: data) else {
-            logger.warning("the file of known models is damaged and starts anew", metadata: ["path": "\(path)"])
-            return [:]
-        }
-        return known
+        return (try? JSONDecoder().decode([String: Set<String>].self, from: data)) ?? [:]
     }
 
     /// Keeps these. A disk that cannot take them is logged and costs nothing else.

@@ -61,6 +61,9 @@ struct SystemdReporter: Sendable {
         return ["STOPPING=1", "STATUS=\(text)"] + tick(isTurning: true, at: now)
     }
 
+    /// What was said last, once more.
+    func again() -> [String] { status.isEmpty ? [] : ["STATUS=\(status)"] }
+
     /// Progress of stopping, for `systemctl status`.
     mutating func stopProgress(_ text: String) -> [String] {
         guard text != status else { return [] }

@@ -61,7 +61,7 @@ public struct Rehearsal: Sendable {
             if (try? JSONDecoder().decode(type, from: Data(bytes))) != nil { return nil }
             return "\(path) is not understood by this version"
         }
-        let files = InstanceFiles(folder: directories.instances, logs: directories.logs)
+        let files = InstanceFiles(directories)
         let records = files.names().map { check("\(directories.instances)/\($0).json", InstanceFile.self) }
         let others = [
             check("\(directories.state)/gateway.json", GatewayPredecessor.Record.self),

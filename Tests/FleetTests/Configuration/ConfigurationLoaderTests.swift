@@ -116,7 +116,8 @@ struct ConfigurationLoaderTests {
         let values: [String: String] = [
             "listen": "127.0.0.1:9000,unix:/run/x.sock", "admin.listen": "127.0.0.1:9001",
             "admin.token_file": "/t", "master_key_file": "/k", "allow_unauthenticated": "true",
-            "mode": "attach-only", "ready_when": "listening", "health.interval": "7s", "health.timeout": "8s",
+            "mode": "attach-only", "ready_when": "listening", "starts_at_once": "7", "gateway.memory": "9GiB",
+            "health.interval": "7s", "health.timeout": "8s",
             "health.unhealthy_after": "9", "health.healthy_after": "10", "health.hang_after": "11m",
             "health.canary": "off", "limits.body": "12MiB", "limits.body_memory": "13GiB", "limits.header": "14KiB",
             "limits.streams_per_instance": "15", "limits.queue": "16", "limits.queue_timeout": "17s",

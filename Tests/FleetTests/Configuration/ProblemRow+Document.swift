@@ -28,7 +28,8 @@ extension ProblemRow {
         ProblemRow(
             "zzz: 1",
             "1:1: zzz: unknown key; known here: listen, admin, master_key, master_key_file, allow_unauthenticated, mode, "
-                + "ready_when, health, limits, timeouts, routing, gateway, tls, cors, access_log, providers"),
+                + "ready_when, starts_at_once, health, limits, timeouts, routing, gateway, tls, cors, access_log, providers"
+        ),
         ProblemRow("health: { intervall: 2s }", "1:11: health.intervall: unknown key; did you mean interval?"),
         ProblemRow(
             "providers:\n  chat: { model: m, replica: 2 }",

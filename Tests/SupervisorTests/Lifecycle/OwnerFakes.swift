@@ -79,6 +79,10 @@ final class FakeServer: LaunchedServer {
     var treeDescription: String { "fake" }
     var logRead: Int64 { 0 }
 
+    var evidencePath: String? { nil }
+
+    func weightsAreRead() {}
+
     func startIsOver() {}
 
     func terminate() {
@@ -137,12 +141,17 @@ struct OwnerBench {
     let sink = RecordingSink()
     let owner: InstanceOwner
 
-    init(lastRun: UInt64 = 0, _ change: (inout LaunchConfiguration) -> Void = { _ in }) {
+    init(
+        lastRun: UInt64 = 0, clock: any WakeClock = SystemClock(),
+        _ change: (inout LaunchConfiguration) -> Void = { _ in }
+    ) {
         var launch = LaunchConfiguration(model: "org/m")
         launch.restart.backoffMin = .milliseconds(10)
         launch.restart.backoffMax = .milliseconds(50)
         change(&launch)
-        self.init(name: "chat-0", lastRun: lastRun, ProviderConfiguration(name: "chat", source: .launched(launch)))
+        self.init(
+            name: "chat-0", lastRun: lastRun, clock: clock,
+            ProviderConfiguration(name: "chat", source: .launched(launch)))
     }
 
     init(attached url: BaseURL) {
@@ -152,7 +161,9 @@ struct OwnerBench {
                 name: "vllm-test", source: .attached(AttachConfiguration(baseURL: url, apiKey: Secret("k")))))
     }
 
-    private init(name: String, lastRun: UInt64, _ provider: ProviderConfiguration) {
+    private init(
+        name: String, lastRun: UInt64, clock: any WakeClock = SystemClock(), _ provider: ProviderConfiguration
+    ) {
         spawner = FakeSpawner(lastRun: lastRun)
         var health = HealthConfiguration()
         health.interval = .milliseconds(20)
@@ -162,7 +173,8 @@ struct OwnerBench {
         owner = InstanceOwner(
             plan: InstancePlan(name: name, number: 0, provider: provider),
             services: InstanceServices(
-                spawner: spawner, prober: prober, resolver: resolver, health: health, logger: logger, seed: 3),
+                clock: clock, spawner: spawner, prober: prober, resolver: resolver, health: health, logger: logger,
+                seed: 3),
             sink: sink)
         sink.confirmWith(owner)
     }

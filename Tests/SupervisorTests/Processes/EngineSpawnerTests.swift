@@ -187,6 +187,26 @@ struct EngineSpawnerTests {
         #expect(next.lastRun(of: "chat-0") == 8)
     }
 
+    @Test("what is left without its record is known by its output, and ended", arguments: [true, false])
+    func lostRecord(isWanted: Bool) async throws {
+        guard let bench = bench(.session) else { return }
+        let script = bench.folder.script("engine", "#!/bin/sh\nsleep 1001 &\necho \"member $!\"\nexec sleep 1000\n")
+        let reports = Reports()
+        let first = try await bench.launch(bench.order([script], run: 7), reports).get()
+        #expect(await eventually { !reports.lines.isEmpty })
+        let member = try #require(reports.lines.first.flatMap { Int32($0.dropFirst(7)) })
+        unlink("\(bench.folder.path)/state/instances/chat-0.json")
+        let next = bench.another()
+        if isWanted {
+            let second = try await next.launch(bench.order([script], run: 8)) { _ in }.get()
+            #expect(lives(second.pid))
+            await second.end(evidence: nil)
+        } else {
+            #expect(await next.sweep(keeping: []) == [])
+        }
+        #expect(!lives(first.pid) && !lives(member))
+    }
+
     @Test(
         "a running engine can be taken over: same pid, its end is seen, its code is not known",
         arguments: SpawnerBench.Kind.allCases)

@@ -9,6 +9,7 @@ extension ConfigurationReading {
         boolean("allow_unauthenticated", to: &result.allowUnauthenticated)
         choice("mode", to: &result.mode)
         choice("ready_when", to: &result.readyWhen)
+        integer("starts_at_once", to: &result.startsAtOnce)
 
         duration("health.interval", to: &result.health.interval)
         duration("health.timeout", to: &result.health.timeout)
@@ -35,6 +36,9 @@ extension ConfigurationReading {
         choice("routing.policy", to: &result.routing.policy)
         integer("gateway.loops", to: &result.gateway.loops)
         duration("gateway.drain", to: &result.gateway.drain)
+        var memory = 0
+        size("gateway.memory", to: &memory)
+        result.gateway.memory = memory == 0 ? nil : memory
 
         if let certificate = path("tls.certificate_file") {
             result.tls = ListenerTLS(certificateFile: certificate, keyFile: path("tls.key_file") ?? certificate)

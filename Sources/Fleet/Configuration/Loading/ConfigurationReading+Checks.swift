@@ -54,6 +54,12 @@ extension ConfigurationReading {
                     + "(\(ByteSize.text(configuration.limits.body))): not one such body could be taken",
                 at: place(of: path))
         }
+        if let memory = configuration.gateway.memory, memory < configuration.limits.bodyMemory + (128 << 20) {
+            error(
+                "gateway.memory (\(ByteSize.text(memory))) leaves no room beside limits.body_memory "
+                    + "(\(ByteSize.text(configuration.limits.bodyMemory))): at least 128MiB more is needed",
+                at: place(of: "gateway.memory"))
+        }
         for provider in configuration.providers {
             guard case .launched(let launch) = provider.source,
                 launch.timeouts.startStall > launch.timeouts.startMax

@@ -39,6 +39,12 @@ extension ConfigurationReference {
         KeyDescription(
             "ready_when", .choice(Configuration.ReadyWhen.allCases.map(\.rawValue)), default: "any", example: "all",
             "When `READY=1` is sent and `/ready` answers 200: one instance is ready, all are, or the gateway listens."),
+        KeyDescription(
+            "starts_at_once", .integer(0...1000), default: "2", example: "4",
+            """
+            How many launched instances may be on their way to the end of reading their weights at one time; the others \
+            wait for their turn. 0 is no limit. Starts on one GPU come one after another in any case.
+            """),
     ]
 
     /// How health is asked.
@@ -114,6 +120,13 @@ extension ConfigurationReference {
         KeyDescription(
             "gateway.drain", .duration(.zero...(.seconds(7 * 86_400))), default: "1h", example: "10m",
             "How long the streams of a gateway that was replaced may go on."),
+        KeyDescription(
+            "gateway.memory", .size((128 << 20)...(1 << 42)), default: "4GiB, or twice `limits.body_memory`",
+            example: "8GiB",
+            """
+            The resident memory above which a gateway process is replaced: another one takes its place, and its streams \
+            go on to their end. At half as much again it is killed.
+            """),
         KeyDescription(
             "tls.certificate_file", .path, example: "/etc/stoker/tls.pem",
             """

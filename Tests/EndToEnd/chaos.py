@@ -1,0 +1,237 @@
+"""What fault injection measures: clients whose every request is accounted for, who is published when, and a table of it.
+
+A request *succeeded*, *failed cleanly* (an error in the protocol's own words, as an answer or as a stream's last event), or
+was *lost* (the connection broke, or an answer had no end). *Refused* connections are lost ones, counted once more.
+"""
+
+import collections
+import http.client
+import json
+import os
+import pathlib
+import statistics
+import threading
+import time
+
+from harness import eventually
+
+FULL = os.environ.get("STOKER_CHAOS") == "full"
+TABLE = os.environ.get("STOKER_CHAOS_TABLE")
+
+
+def rounds(short, full):
+    """How often a fault is injected: in CI, and for docs/reliability.md."""
+    return full if FULL else short
+
+
+class Clients:
+    """Clients that ask again and again, each with one request at a time: half of them streams, half on new connections."""
+
+    def __init__(self, stoker, model="org/m", clients=6, control=None, pause=0.004, tokens=32):
+        self.address = stoker.gateway.removeprefix("http://")
+        self.headers = {**stoker.headers, "Content-Type": "application/json"}
+        if control:
+            self.headers["x-stand-in-control"] = json.dumps(control)
+        self.model, self.pause, self.tokens = model, pause, tokens
+        self.sent = self.succeeded = self.refused = 0
+        self.clean, self.lost = collections.Counter(), []
+        self.begun = 0  # streams that failed after their first event
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(clients)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        self.more(len(self._threads))
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    @property
+    def failed(self):
+        return sum(self.clean.values())
+
+    def more(self, count=12, within=30):
+        """Waits for so many further answers that are right."""
+        before = self.succeeded
+        eventually(lambda: self.succeeded >= before + count, within,
+                   f"{count} more answers (clean failures: {self.clean}, lost: {self.lost[-3:]})")
+
+    def _run(self, number):
+        kept = None
+        while not self._over.is_set():
+            stream = number % 2 == 0
+            connection = kept or http.client.HTTPConnection(self.address, timeout=25)
+            kept = None
+            with self._lock:
+                self.sent += 1
+            try:
+                outcome, detail = self._ask(connection, stream)
+                if number % 4 < 2 and outcome == "succeeded":
+                    kept = connection
+            except ConnectionRefusedError as error:
+                outcome, detail = "refused", repr(error)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                outcome, detail = "lost", repr(error)
+            if kept is None:
+                connection.close()
+            with self._lock:
+                if outcome == "succeeded":
+                    self.succeeded += 1
+                elif outcome == "clean":
+                    self.clean[detail] += 1
+                else:
+                    self.refused += outcome == "refused"
+                    self.lost.append((round(time.monotonic(), 3), detail))
+            self._over.wait(self.pause)
+
+    def _ask(self, connection, stream):
+        body = {"model": self.model, "messages": [{"role": "user", "content": "Hi"}], "stream": stream,
+                "max_tokens": self.tokens}
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), self.headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            return "clean", str(json.loads(answer.read())["error"]["code"])
+        if not stream:
+            json.loads(answer.read())
+            return "succeeded", ""
+        events, broken = [], None
+        try:
+            events.extend(line[5:].strip() for line in answer if line.startswith(b"data:"))
+        except (OSError, http.client.HTTPException) as error:
+            broken = error
+        found = next((json.loads(event) for event in events if event.startswith(b'{"error"')), None)
+        if found is None:
+            if broken is None and events and events[-1] == b"[DONE]":
+                return "succeeded", ""
+            raise broken or ValueError(f"a stream without an end after {len(events)} events")
+        with self._lock:
+            self.begun += len(events) > 1
+        return "clean", f"stream: {found['error']['code']}"
+
+
+class Watcher:
+    """Asks the gateway for its models all the time: who is published when, and when it answers at all."""
+
+    def __init__(self, stoker):
+        self.address, self.headers = stoker.gateway.removeprefix("http://"), stoker.headers
+        self.samples = collections.deque(maxlen=20_000)  # (asked, answered, ids)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        eventually(lambda: self.samples, 20, "a first answer")
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join(30)
+
+    def _run(self):
+        connection = None
+        while not self._over.is_set():
+            asked = time.monotonic()
+            try:
+                connection = connection or http.client.HTTPConnection(self.address, timeout=25)
+                connection.request("GET", "/v1/models", headers=self.headers)
+                answer = connection.getresponse()
+                ids = frozenset(card["id"] for card in json.loads(answer.read())["data"])
+                self.samples.append((asked, time.monotonic(), ids))
+            except (OSError, http.client.HTTPException, ValueError, KeyError):
+                if connection:
+                    connection.close()
+                connection = None
+            self._over.wait(0.002)
+
+    def until(self, since, right, what, within):
+        """Seconds from `since` to the first answer, asked for later than that, of which `right(ids)` is true."""
+        def found():
+            for asked, answered, ids in list(self.samples):
+                if asked >= since and right(ids):
+                    return answered - since
+            return None
+        return eventually(found, within, what)
+
+    def gone(self, model, since, within=30):
+        return self.until(since, lambda ids: model not in ids, f"{model} to leave the list", within)
+
+    def answers(self, since, within=30):
+        return self.until(since, lambda ids: True, "an answer of the gateway", within)
+
+
+class Row:
+    """A row of the table: one fault."""
+
+    all = []
+
+    def __init__(self, fault, mark, note=""):
+        self.fault, self.mark, self.note = fault, mark, note
+        self.count = 0
+        self.requests = collections.Counter()
+        self.codes = collections.Counter()
+        self.times = {"unpublished": [], "recovered": []}
+        self.left = 0
+        Row.all.append(self)
+
+    def add(self, clients=None, left=0, **times):
+        """One injection: its times in seconds; what is left over of what should be gone."""
+        self.count += 1
+        self.left += left
+        for name, value in times.items():
+            self.times[name].append(value)
+        if clients:
+            self.account(clients)
+
+    def account(self, clients):
+        """Takes what clients went through, once they are done."""
+        self.requests.update(sent=clients.sent, succeeded=clients.succeeded, clean=clients.failed,
+                             lost=len(clients.lost), refused=clients.refused)
+        self.codes.update(clients.clean)
+
+    def within(self, name, mark, slack=10):
+        """Asserts a time; ten times the mark by default, for machines that do other things too."""
+        values = self.times[name]
+        assert values and max(values) < mark * slack, f"{self.fault}: {name} {values}, the mark is {mark} s"
+
+    def cells(self):
+        def spread(values):
+            if not values:
+                return ""
+            unit, scale = ("ms", 1000) if max(values) < 10 else ("s", 1)
+            low, middle, high = (f"{v * scale:.{0 if scale == 1000 else 1}f}" for v in
+                                 (min(values), statistics.median(values), max(values)))
+            return f"{middle} {unit}" if len(values) == 1 else f"{middle} ({low}–{high}) {unit}"
+        r = self.requests
+        codes = ", ".join(f"{code} {count}" for code, count in sorted(self.codes.items()))
+        return [
+            self.fault, str(self.count), *(str(r[k]) if r["sent"] else "" for k in ("sent", "succeeded")),
+            (f"{r['clean']}" + (f" ({codes})" if codes else "")) if r["sent"] else "",
+            (f"{r['lost']}" + (f", {r['refused']} refused" if r["refused"] else "")) if r["sent"] else "",
+            spread(self.times["unpublished"]), spread(self.times["recovered"]), str(self.left) if self.count else "",
+            self.mark, self.note,
+        ]
+
+
+HEADS = ["fault", "times", "sent", "succeeded", "failed cleanly", "lost", "unpublished after", "recovered after",
+         "left over", "mark", "note"]
+
+
+def table():
+    rows = [row.cells() for row in Row.all]
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
+    return "\n".join(lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows])
+
+
+def write_table():
+    """Puts the table into the page that keeps the last one, between its marks."""
+    page = pathlib.Path(TABLE)
+    text = page.read_text()
+    begin, end = "<!-- table -->\n", "<!-- end -->"
+    head, tail = text[: text.index(begin) + len(begin)], text[text.index(end):]
+    machine = (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} processors, Linux {os.uname().release}; median (least–most) "
+               "of each time; other work ran beside it.\n\n")
+    page.write_text(head + machine + table() + "\n" + tail)

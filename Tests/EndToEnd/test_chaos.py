@@ -1,0 +1,723 @@
+"""Faults, injected under load into the packaged unit under a real systemd: what clients see, how long it takes, what is left.
+
+`make chaos` injects each many times and keeps the table in docs/reliability.md; CI's short form asserts the outcomes, with
+ten times the marks as deadlines. On the stand-in, but for the rows about vLLM's own processes: those have a real one too.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import chaos
+import harness
+import systemd_machine
+from chaos import Clients, Row, Watcher, rounds
+from harness import eventually
+
+FAST = "{ backoff: 50ms..1s, budget: 1000 in 10m }"
+QUICK = "{ drain: 1s, stop: 1s }"
+HEALTH = "{ interval: 500ms, timeout: 1s, hang_after: 3s }"
+GONE = {"head": "the API server", "engine": "EngineCore", "worker": "a worker"}
+
+
+# What cannot be done to this machine, said where the table is read: fault, mark, who holds it.
+ELSEWHERE = [
+    ("OOM kill of an engine's process", "the reason says so; the others live; never the supervisor",
+     "no memory controller here: EngineEndTests, by a fake cgroup tree; the unit's OOMScoreAdjust=: test_systemd.py"),
+    ("the clock is set back by an hour", "nothing changes but the times that people read",
+     "a machine has one wall clock, which no test sets: ClockTests, with a virtual one"),
+    ("a process that SIGKILL does not end", "`quarantined`; nothing is started beside it",
+     "LifecycleTests, in virtual time"),
+    ("systemctl reload with a new binary", "0 failed requests, streams uncut", "test_upgrade.py"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept_table():
+    yield
+    for fault, mark, note in ELSEWHERE:
+        Row(fault, mark, note)
+    print("\n" + chaos.table())
+    if chaos.TABLE:
+        chaos.write_table()
+
+
+@pytest.fixture(scope="module")
+def booted():
+    with systemd_machine.Machine() as machine:
+        yield machine
+
+
+@pytest.fixture
+def machine(booted):
+    booted.reset()
+    booted.configure(booted.provider())
+    yield booted
+    booted.reset()
+
+
+@pytest.fixture
+def stoker(machine):
+    return systemd_machine.Client(machine)
+
+
+def two(machine, **keys):
+    """Two providers of one model: each is listed by itself, and the model's bare name goes to both."""
+    machine.configure(*(machine.provider(name, restart=FAST, **keys) for name in ("a", "b")), health=HEALTH)
+
+
+def started(machine, stoker, *names):
+    machine.systemctl("start", "stoker")
+    return [stoker.ready(name) for name in names]
+
+
+def tree(machine, name):
+    return machine.processes().get(f"i-{name}", [])
+
+
+def member(machine, name, title):
+    """The host's pid of a process of an instance's tree by its title."""
+    return next(pid for pid in tree(machine, name) if harness.command_line(pid).startswith(title))
+
+
+def again(stoker, name, before, within=60):
+    """Waits for the next run of an instance to be ready."""
+    return eventually(lambda: (i := stoker.instance(name))["state"] == "ready" and i["run"] > before["run"] and i,
+                      within, f"the next run of {name} ({stoker._brief()})")
+
+
+def restarted(machine, before, within=30):
+    """Waits until systemd has another main process, active; says how long that took."""
+    began = time.monotonic()
+    eventually(lambda: machine.main_pid() not in (0, before) and machine.show("ActiveState") == "active", within,
+               "another supervisor, active")
+    return time.monotonic() - began
+
+
+def notice(stoker, words, within=30):
+    """Waits until status says it, or says it no more."""
+    return eventually(lambda: next((n for n in stoker.status()["notices"] if words in n), None), within,
+                      f"a notice with '{words}' (there are: {stoker.status()['notices']})")
+
+
+def mended(stoker, words, within=40):
+    eventually(lambda: not any(words in n for n in stoker.status()["notices"]), within, f"'{words}' to be taken back")
+
+
+# -- processes of an engine
+
+
+@pytest.mark.parametrize("victim", GONE)
+def test_kill_of_an_engines_process(machine, stoker, victim):
+    """The other replica takes what was not begun; the tree is gone before the next run begins."""
+    row = Row(f"kill -9 of {GONE[victim]}, two replicas",
+              "unpublished < 100 ms; only streams that had begun fail, each with the error event; no orphan")
+    two(machine, env='{ STANDIN_CONTROL: /opt/st/control.json, STANDIN_WORKERS: "1" }')
+    machine.faults(token_delay_ms=10)
+    before = started(machine, stoker, "a-0", "b-0")[0]
+    with Clients(stoker) as clients, Watcher(stoker) as watcher:
+        for _ in range(rounds(1, 10)):
+            # What it was started again for is over: it has its share of the load again.
+            clients.more(24)
+            old = tree(machine, "a-0")
+            target = machine.host_pid(before["pid"]) if victim == "head" else member(
+                machine, "a-0", {"engine": "VLLM::EngineCore", "worker": "VLLM::Worker"}[victim])
+            killed = time.monotonic()
+            os.kill(target, signal.SIGKILL)
+            gone = watcher.gone("a/org/m", killed)
+            before = again(stoker, "a-0", before)
+            row.add(unpublished=gone, recovered=time.monotonic() - killed, left=sum(harness.alive(p) for p in old))
+    row.account(clients)
+    row.within("unpublished", 0.1)
+    assert row.left == 0 and clients.lost == [], clients.lost
+    # The gateway's event, or vLLM's own where that had time to say it.
+    assert all(code.startswith("stream: ") for code in clients.clean) and clients.begun == clients.failed, clients.clean
+
+
+if chaos.FULL:
+
+    @pytest.fixture(scope="module")
+    def real(booted):
+        """Two real servers of one model behind one daemon."""
+        booted.reset()
+        # The unit's user reaches what the tests' user has made; the change is the overlay's.
+        booted.run("chmod", "755", "/root")
+        booted.configure(*(harness.real_provider(name, restart=FAST, timeouts="{ stop: 5s }") for name in ("a", "b")),
+                         health="{ interval: 1s, timeout: 5s, hang_after: 10s }", starts_at_once=0)
+        booted.systemctl("start", "--no-block", "stoker")
+        stoker = systemd_machine.Client(booted)
+        for name in ("a-0", "b-0"):
+            eventually(lambda: stoker.instance(name)["state"], 30, name)
+            stoker.ready(name, within=2 * harness.REAL_START)
+        yield stoker
+        booted.reset()
+
+    @pytest.mark.real
+    @pytest.mark.timeout(1800)
+    @pytest.mark.parametrize("what", ["head", "engine", "worker", "stop under load", "stop idle"])
+    def test_a_real_vllm(booted, real, what):
+        kill = what in GONE
+        fault = f"kill -9 of {GONE[what]}" if kill else f"SIGSTOP of EngineCore, {what[5:]} (hang_after 10 s)"
+        # Idle: half of hang_after, then two canaries of 10 s.
+        mark = 0.1 if kill else 20 if "load" in what else 25
+        row = Row(f"real vLLM: {fault}, two replicas",
+                  "unpublished < 100 ms; only streams that had begun fail; no orphan" if kill
+                  else "found within hang_after and its canaries")
+        before = real.ready("a-0", within=harness.REAL_START)
+        with contextlib.ExitStack() as stack:
+            watcher = stack.enter_context(Watcher(real))
+            clients = None
+            if what != "stop idle":
+                clients = stack.enter_context(Clients(real, model="tiny/llama", clients=4, pause=0.05))
+                clients.more(12, within=120)
+            for _ in range(2):
+                old = tree(booted, "a-0")
+                target = booted.host_pid(before["pid"]) if what == "head" else member(
+                    booted, "a-0", "VLLM::Worker" if what == "worker" else "VLLM::EngineCore")
+                began = time.monotonic()
+                os.kill(target, signal.SIGKILL if kill else signal.SIGSTOP)
+                gone = watcher.gone("a/tiny/llama", began, within=120)
+                before = again(real, "a-0", before, within=2 * harness.REAL_START)
+                row.add(unpublished=gone, recovered=time.monotonic() - began, left=sum(harness.alive(p) for p in old))
+        if clients:
+            row.account(clients)
+            assert clients.lost == [], clients.lost
+            assert all(code.startswith("stream: ") for code in clients.clean), clients.clean
+            assert clients.begun == clients.failed, clients.clean
+        row.within("unpublished", mark)
+        assert row.left == 0
+
+
+@pytest.mark.parametrize("load", ["under load", "idle"])
+def test_stop_of_the_engine(machine, stoker, load):
+    """SIGSTOP: /health is 200 all the time; counters and a canary tell."""
+    # hang_after 3 s and a canary of 3 s; idle, half of hang_after goes by before the first of two canaries.
+    mark = 6 if load == "under load" else 7.5
+    row = Row(f"SIGSTOP of EngineCore, {load} (hang_after 3 s)", f"unpublished within hang_after and its canaries ({mark} s)")
+    two(machine)
+    before = started(machine, stoker, "a-0", "b-0")[0]
+    with contextlib.ExitStack() as stack:
+        watcher = stack.enter_context(Watcher(stoker))
+        clients = stack.enter_context(Clients(stoker)) if load == "under load" else None
+        for _ in range(rounds(1, 5)):
+            old = tree(machine, "a-0")
+            stopped = time.monotonic()
+            os.kill(member(machine, "a-0", "VLLM::EngineCore"), signal.SIGSTOP)
+            gone = watcher.gone("a/org/m", stopped, within=60)
+            before = again(stoker, "a-0", before)
+            row.add(unpublished=gone, recovered=time.monotonic() - stopped, left=sum(harness.alive(p) for p in old))
+        if clients:
+            clients.more(24)
+    if clients:
+        row.account(clients)
+        assert clients.lost == [], clients.lost
+        # What was in the engine when it stopped ends with its tree; what had no byte yet is asked of the other one.
+        assert all(code.startswith("stream: ") for code in clients.clean), clients.clean
+    row.within("unpublished", mark, slack=5)
+    assert row.left == 0
+    failure = before["last_failure"]
+    assert failure["kind"] == "hang", failure
+    evidence = machine.path(failure["detail"].rsplit("evidence is in ", 1)[1]).read_text()
+    assert all(word in evidence for word in ("VLLM::EngineCore", "state T", "canary", "the newest /metrics", "last lines")), evidence
+
+
+def test_a_slow_engine_is_left_alone(machine, stoker):
+    row = Row("an engine that makes a token a second (hang_after 3 s)", "never ended")
+    two(machine)
+    before = started(machine, stoker, "a-0", "b-0")
+    with Clients(stoker, control={"token_delay_ms": 1000}, clients=4, tokens=5) as clients:
+        clients.more(rounds(4, 40), within=300)
+    row.add(clients)
+    assert clients.failed == 0 and clients.lost == []
+    assert [(stoker.instance(i["id"])["run"], stoker.instance(i["id"])["restarts"]) for i in before] == [
+        (i["run"], 0) for i in before]
+
+
+# -- the supervisor and the gateway
+
+
+def test_kill_of_the_supervisor(machine, stoker):
+    """Engines and gateway live on and are taken over; nobody notices."""
+    row = Row("kill -9 of the supervisor", "0 failed requests, 0 restarted engines")
+    engine, = started(machine, stoker, "chat-0")
+    gateway = stoker.status()["gateway"]["pid"]
+    with Clients(stoker) as clients, Clients(stoker, control={"token_delay_ms": 500}, clients=1, tokens=8) as slow:
+        for _ in range(20):
+            before = machine.main_pid()
+            killed = time.monotonic()
+            machine.kill(before)
+            restarted(machine, before)
+            now = stoker.ready()
+            row.add(recovered=time.monotonic() - killed)
+            assert (now["pid"], now["run"]) == (engine["pid"], engine["run"]), "the engine was not started again"
+            clients.more()
+        slow.more(1)
+    row.account(clients)
+    assert (clients.failed, clients.lost, slow.failed, slow.lost) == (0, [], 0, [])
+    assert stoker.status()["gateway"]["pid"] == gateway and machine.show("NRestarts") == "20"
+    # What was taken over is watched as before: its death is seen, and said as far as it can be known.
+    machine.kill(engine["pid"])
+    assert "unknown (adopted)" in again(stoker, "chat-0", engine)["last_failure"]["detail"]
+    machine.systemctl("stop", "stoker")
+    assert machine.processes() == {}
+
+
+def test_kill_of_the_gateway(machine, stoker):
+    row = Row("kill -9 of the gateway", "0 refused; only requests in flight fail; back < 200 ms",
+              "six clients with one request each; every gateway lives for a second")
+    engine, = started(machine, stoker, "chat-0")
+    count = rounds(8, 20)
+    with Clients(stoker) as clients, Watcher(stoker) as watcher:
+        for _ in range(count):
+            # One that dies within a second of its start is followed after a pause: a crash loop.
+            born = time.monotonic()
+            eventually(lambda: time.monotonic() - born > 1.2, 10, "a second")
+            gateway = stoker.status()["gateway"]["pid"]
+            target = machine.host_pid(gateway)
+            killed = time.monotonic()
+            os.kill(target, signal.SIGKILL)
+            row.add(recovered=watcher.answers(killed))
+            eventually(lambda: stoker.status()["gateway"]["pid"] not in (None, gateway), 10, "another gateway")
+            clients.more()
+    row.account(clients)
+    row.within("recovered", 0.2, slack=25)
+    assert clients.refused == 0 and clients.failed == 0, clients.clean
+    assert len(clients.lost) <= count * 6, clients.lost
+    assert stoker.instance("chat-0")["pid"] == engine["pid"] and machine.show("NRestarts") == "0"
+    assert stoker.status()["gateway"]["last_exit"].startswith("signal 9 after ")
+
+
+def test_a_blocked_supervisor_is_replaced_by_the_watchdog(machine, stoker):
+    row = Row("SIGSTOP of the supervisor (WatchdogSec=2s)", "systemd replaces it; engines and gateway live on")
+    machine.settings("WatchdogSec=2s")
+    engine, = started(machine, stoker, "chat-0")
+    before = machine.main_pid()
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > 4, 10, "two periods of the watchdog")
+    assert machine.main_pid() == before and machine.show("NRestarts") == "0", "it is fed"
+    with Clients(stoker) as clients:
+        for _ in range(rounds(1, 5)):
+            before = machine.main_pid()
+            stopped = time.monotonic()
+            machine.kill(before, signal.SIGSTOP)
+            restarted(machine, before, within=60)
+            assert stoker.ready()["pid"] == engine["pid"]
+            row.add(recovered=time.monotonic() - stopped)
+            clients.more()
+    row.account(clients)
+    assert (clients.failed, clients.lost) == (0, [])
+    assert any("watchdog" in str(e["MESSAGE"]).lower() for e in machine.journal("-n", "200"))
+
+
+def test_a_blocked_gateway_is_replaced_by_the_supervisor(machine, stoker):
+    row = Row("SIGSTOP of the gateway", "replaced by the supervisor 5 s later; 0 refused")
+    engine, = started(machine, stoker, "chat-0")
+    with Clients(stoker) as clients, Watcher(stoker) as watcher:
+        for _ in range(rounds(1, 5)):
+            gateway = stoker.status()["gateway"]["pid"]
+            stopped = time.monotonic()
+            machine.kill(gateway, signal.SIGSTOP)
+            row.add(recovered=watcher.answers(stopped, within=60))
+            eventually(lambda: stoker.status()["gateway"]["pid"] not in (None, gateway), 20, "another gateway")
+            clients.more()
+    row.account(clients)
+    assert clients.refused == 0 and clients.failed == 0 and stoker.instance("chat-0")["pid"] == engine["pid"]
+
+
+@pytest.mark.parametrize("when", ["the configuration is invalid", "nothing can get ready", "it stops"])
+def test_kill_of_the_supervisor_while(machine, stoker, when):
+    row = Row(f"kill -9 of the supervisor while {when}", {
+        "the configuration is invalid": "the last good configuration goes on", "nothing can get ready": "degraded READY again",
+        "it stops": "the stop is finished, nothing is left"}[when])
+    if when == "nothing can get ready":
+        machine.configure(machine.provider(restart="{ backoff: 10ms..20ms, start_budget: 2 }"))
+        machine.faults(exit_at_start={"code": 1, "lines": ["RuntimeError: the stand-in gives up"]})
+        machine.systemctl("start", "stoker")
+        assert machine.show("StatusText").startswith("degraded: 0/1 instance ready; chat-0 failed")
+        before, killed = machine.main_pid(), time.monotonic()
+        machine.kill(before)
+        restarted(machine, before)
+        row.add(recovered=time.monotonic() - killed)
+        assert machine.show("StatusText").startswith("degraded: ")
+        assert stoker.get("/ready").status_code == 503
+        machine.faults()
+        assert stoker.cli("start", "chat-0").returncode == 0
+        eventually(lambda: machine.show("StatusText") == "1/1 instance ready", 10, "STATUS without degraded")
+    elif when == "it stops":
+        machine.configure(machine.provider(timeouts="{ drain: 1s, stop: 60s }"))
+        machine.faults(ignore_sigterm=True, grandchild="session")
+        started(machine, stoker, "chat-0")
+        machine.systemctl("stop", "--no-block", "stoker")
+        stoker.wait_state("chat-0", "stopping")
+        killed = time.monotonic()
+        machine.kill(machine.main_pid())
+        eventually(lambda: machine.show("ActiveState") in ("inactive", "failed"), 30, "the end of the stop")
+        row.add(recovered=time.monotonic() - killed, left=sum(map(len, machine.processes().values())))
+        assert machine.processes() == {}
+        machine.faults()
+        machine.systemctl("start", "stoker")
+        assert stoker.ready()["run"] == 2, "the mark of the stop is gone"
+    else:
+        engine, = started(machine, stoker, "chat-0")
+        machine.write("/etc/stoker/stoker.yaml", "providers: { one: { modle: x } }\n")
+        with Clients(stoker, clients=2) as clients:
+            before, killed = machine.main_pid(), time.monotonic()
+            machine.kill(before)
+            restarted(machine, before)
+            assert stoker.ready()["pid"] == engine["pid"]
+            row.add(recovered=time.monotonic() - killed)
+            clients.more()
+        row.account(clients)
+        assert (clients.failed, clients.lost) == (0, [])
+        assert "the last accepted one is in use" in machine.show("StatusText")
+        notice(stoker, "last accepted")
+        machine.configure(machine.provider())
+        machine.systemctl("reload", "stoker")
+        assert machine.show("StatusText") == "1/1 instance ready" and stoker.status()["notices"] == []
+
+
+# -- starts
+
+
+def test_a_crash_loop_of_one_of_two_models(machine, stoker):
+    row = Row("crash loop of one of two models", "the other unaffected; back-off, budget, `failed` with its reason")
+    machine.configure(machine.provider("good"), machine.provider(
+        "bad", restart="{ backoff: 50ms..200ms, start_budget: 4 }",
+        env='{ STANDIN_CONTROL: /opt/st/control.json, BAD: "yes" }'))
+    machine.faults(where=[{"env": "BAD=yes", "set": {"exit_at_start": {
+        "code": 1, "after": 0.3, "lines": ["torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"]}}}])
+    good, = started(machine, stoker, "good-0")
+    with Clients(stoker, model="good/org/m") as clients:
+        began = time.monotonic()
+        bad = stoker.wait_state("bad-0", "failed", within=60)
+        row.add(recovered=time.monotonic() - began)
+        clients.more(24)
+    row.account(clients)
+    assert (clients.failed, clients.lost) == (0, [])
+    assert stoker.instance("good-0")["pid"] == good["pid"]
+    assert bad["restarts"] == 3 and "4 starts in a row" in bad["reason"], bad["reason"]
+    assert bad["last_failure"]["hint"] and any("CUDA out of memory" in line for line in bad["last_failure"]["log_tail"])
+    row.note = f"kind: {bad['last_failure']['kind']}"
+
+
+def test_a_start_that_never_ends(machine, stoker):
+    row = Row("a start without any progress (start_stall 2 s)", "ended by the stall rule",
+              "thirty minutes of honest progress are never ended: StartProgressTests, in virtual time")
+    machine.configure(machine.provider(restart="{ start_budget: 1 }", timeouts="{ start_stall: 2s, stop: 1s }"))
+    machine.faults(never_ready=True, load_silent=True)
+    began = time.monotonic()
+    machine.systemctl("start", "--no-block", "stoker")
+    failed = stoker.wait_state("chat-0", "failed", within=60)
+    row.add(recovered=time.monotonic() - began, left=len(tree(machine, "chat-0")))
+    assert failed["last_failure"]["kind"] == "start_stalled", failed["last_failure"]
+    assert tree(machine, "chat-0") == []
+
+
+@pytest.mark.parametrize("stage", ["waiting for its turn", "loading", "warming up", "ready", "ready and deaf"])
+def test_a_stop_at_every_stage(machine, stoker, stage):
+    """Beside another model under load, which ends with it."""
+    row = Row(f"SIGTERM to the unit, an instance is {stage}", "exits within drain and stop (2 s); nothing is left")
+    late = '{ STANDIN_CONTROL: /opt/st/control.json, LATE: "yes" }'
+    machine.configure(machine.provider("good", timeouts=QUICK), machine.provider("late", timeouts=QUICK, env=late),
+                      starts_at_once=1)
+    set_ = {"waiting for its turn": {}, "loading": {"never_ready": True}, "warming up": {"hang": True}, "ready": {},
+            "ready and deaf": {"ignore_sigterm": True, "grandchild": "session"}}[stage]
+    machine.faults(where=[{"env": "LATE=yes", "set": set_}], **({"load_seconds": 3} if "turn" in stage else {}))
+    machine.systemctl("start", "--no-block", "stoker")
+    if "turn" in stage:
+        waiting = lambda: [i for i in map(stoker.instance, ("good-0", "late-0")) if "its turn" in i["reason"]]
+        assert eventually(waiting, 20, "one that waits for its turn")
+    else:
+        stoker.ready("good-0")
+        stoker.wait_state("late-0", {"loading": "loading", "warming up": "warming"}.get(stage, "ready"))
+    with contextlib.ExitStack() as stack:
+        clients = None if "turn" in stage else stack.enter_context(Clients(stoker, model="good/org/m", clients=2))
+        told = time.monotonic()
+        machine.systemctl("stop", "stoker")
+        row.add(recovered=time.monotonic() - told, left=sum(map(len, machine.processes().values())))
+        if clients:
+            clients._over.set()
+    row.within("recovered", 2.5)
+    assert machine.processes() == {} and machine.show("ActiveState") == "inactive"
+    assert (machine.show("Result"), machine.show("ExecMainStatus")) == ("success", "0")
+    assert not machine.path("/run/stoker").exists(), "RuntimeDirectoryPreserve=restart: removed at a stop"
+
+
+# -- what is around
+
+
+@contextlib.contextmanager
+def small_disk(machine):
+    """The state directory on a disk of its own, of 2 MiB."""
+    machine.systemctl("stop", "stoker", check=False)
+    machine.run("mkdir", "-p", "/var/lib/stoker")
+    machine.run("mount", "-t", "tmpfs", "-o", "size=2m,mode=700,uid=990,gid=906", "tmpfs", "/var/lib/stoker")
+    try:
+        yield
+    finally:
+        machine.systemctl("stop", "stoker", check=False)
+        machine.run("umount", "-l", "/var/lib/stoker")
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_disk_that_takes_nothing(machine, stoker, fault):
+    """Also a supervisor that is started beside it takes everything over, and a crash of an engine is survived."""
+    row = Row(f"the state directory's disk is {fault}", "service continues; said in status", "with a kill -9 of the supervisor "
+              "and one of the engine meanwhile")
+    machine.configure(machine.provider(restart=FAST))
+    with small_disk(machine):
+        engine, = started(machine, stoker, "chat-0")
+        with Clients(stoker, clients=4) as clients:
+            if fault == "full":
+                with contextlib.suppress(OSError), open(machine.path("/var/lib/stoker/filler"), "wb", buffering=0) as file:
+                    while file.write(b"x" * 4096):
+                        pass
+            else:
+                # Files that are open cannot be made read-only: a copy of all of it, read-only, is put over it.
+                machine.run("sh", "-ec", "mkdir -p /mnt/copy; mount -t tmpfs -o size=8m,mode=755 tmpfs /mnt/copy; "
+                            "cp -a /var/lib/stoker /mnt/copy/; mount --bind /mnt/copy/stoker /var/lib/stoker; "
+                            "mount -o remount,bind,ro /var/lib/stoker")
+            notice(stoker, "the state directory cannot be written")
+            clients.more()
+            before, killed = machine.main_pid(), time.monotonic()
+            machine.kill(before)
+            restarted(machine, before)
+            now = stoker.ready()
+            row.add(recovered=time.monotonic() - killed)
+            assert now["pid"] == engine["pid"]
+            notice(stoker, "the state directory cannot be written")
+            clients.more()
+        row.account(clients)
+        assert (clients.failed, clients.lost) == (0, [])
+        machine.kill(engine["pid"])
+        again_ = again(stoker, "chat-0", engine)
+        # What was started meanwhile is taken over as well: the runtime directory has its record.
+        before = machine.main_pid()
+        machine.kill(before)
+        restarted(machine, before)
+        now = stoker.ready()
+        assert (now["pid"], now["run"]) == (again_["pid"], again_["run"])
+        assert stoker.cli("logs", "chat-0").stdout, "its log is somewhere else, and found"
+        if fault == "full":
+            os.unlink(machine.path("/var/lib/stoker/filler"))
+        else:
+            machine.run("umount", "-l", "/var/lib/stoker", "/mnt/copy")
+        mended(stoker, "the state directory cannot be written")
+        assert stoker.ready()["pid"] == again_["pid"]
+
+
+@pytest.mark.parametrize("fault", ["stalled", "gone"])
+def test_a_journal_that_takes_nothing(machine, stoker, fault):
+    """An engine that writes megabytes goes on writing; so does the daemon, for as long as it likes."""
+    row = Row(f"the journal is {fault}, an engine writes 2 MB/s", "service continues")
+    machine.configure(machine.provider(restart=FAST))
+    machine.faults(stdout_bytes_per_second=2_000_000)
+    engine, = started(machine, stoker, "chat-0")
+    journal = int(machine.show("MainPID", unit="systemd-journald.service"))
+    host = machine.cgroup / "system.slice" / "systemd-journald.service" / "cgroup.procs"
+    pids = [int(p) for p in host.read_text().split()]
+    assert journal and pids
+    units = ("systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket")
+    try:
+        if fault == "stalled":
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+        else:
+            machine.systemctl("stop", *units, check=False)
+        before = machine.main_pid()
+        with Clients(stoker, clients=4) as clients:
+            began = time.monotonic()
+            eventually(lambda: time.monotonic() - began > rounds(6, 60), 120, "some time of noise")
+            machine.kill(engine["pid"])
+            now = again(stoker, "chat-0", engine)
+            row.add(recovered=time.monotonic() - began)
+            with contextlib.suppress(AssertionError):
+                clients.more()
+        row.account(clients)
+        assert machine.main_pid() == before, "the supervisor was not held up: its watchdog was fed"
+        # One instance: what it served when it was killed, and what came before the next run, fails in words.
+        assert clients.lost == [] and now["state"] == "ready"
+    finally:
+        if fault == "stalled":
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        else:
+            machine.systemctl("start", *reversed(units))
+
+
+def test_systemd_that_does_not_listen(machine, stoker):
+    row = Row("systemd's notify socket is gone", "service continues; said in status",
+              "the watchdog is off here: it would replace a supervisor that it cannot hear")
+    machine.settings("WatchdogSec=0")
+    engine, = started(machine, stoker, "chat-0")
+    place, away = machine.path("/run/systemd/notify"), machine.path("/run/systemd/notify-away")
+    with Clients(stoker, clients=4) as clients:
+        place.rename(away)
+        began = time.monotonic()
+        try:
+            notice(stoker, "systemd does not take what it is told")
+            clients.more()
+        finally:
+            away.rename(place)
+        mended(stoker, "systemd does not take what it is told")
+        row.add(recovered=time.monotonic() - began)
+    row.account(clients)
+    assert (clients.failed, clients.lost) == (0, []) and stoker.instance("chat-0")["pid"] == engine["pid"]
+
+
+def test_no_descriptor_is_left(machine, stoker):
+    """None for the supervisor: it cannot ask, start, or look, and condemns nobody for that."""
+    row = Row("the supervisor has no file descriptor left", "service continues; nobody is unpublished for it; said in status")
+    machine.configure(machine.provider(restart=FAST), health="{ interval: 200ms, timeout: 1s, hang_after: 3s }")
+    engine, = started(machine, stoker, "chat-0")
+    supervisor = machine.host_pid(machine.main_pid())
+    limit = ["prlimit", f"--pid={supervisor}"]
+    with Clients(stoker, clients=4) as clients, Watcher(stoker) as watcher:
+        began = time.monotonic()
+        subprocess.run([*limit, "--nofile=8:1048576"], check=True)
+        try:
+            eventually(lambda: time.monotonic() - began > 6, 30, "some rounds of probes")
+            clients.more()
+            assert all("chat/org/m" in ids for asked, _, ids in list(watcher.samples) if asked > began)
+            text = eventually(lambda: "file descriptor" in machine.show("StatusText") and machine.show("StatusText"), 20, "STATUS")
+            assert text
+        finally:
+            subprocess.run([*limit, "--nofile=1048576:1048576"], check=True)
+        freed = time.monotonic()
+        mended(stoker, "file descriptor")
+        row.add(recovered=time.monotonic() - freed)
+    row.account(clients)
+    assert (clients.failed, clients.lost) == (0, [])
+    now = stoker.instance("chat-0")
+    assert (now["pid"], now["run"], now["state"]) == (engine["pid"], engine["run"], "ready")
+    machine.kill(engine["pid"])
+    again(stoker, "chat-0", engine)
+
+
+# -- servers that are not ours
+
+
+@contextlib.contextmanager
+def foreign(machine, model="org/m", env=""):
+    """A server on port 9000 of the machine, outside the unit; yields its head's pid as the host counts."""
+    process = subprocess.Popen(
+        ["nsenter", "-t", str(machine.pid), "-m", "-p", "-i", "-u", "-C", "-n", "-r", "-w", "env", "-i",
+         "STANDIN_CONTROL=/opt/st/foreign.json", *env.split(), "/opt/st/stand-in", "serve", model, "--host", "127.0.0.1",
+         "--port", "9000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True)
+    try:
+        yield process
+        assert process.poll() is None, "nobody has signalled it"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_an_attached_server(machine, stoker):
+    """Dies, comes back, is slow, changes its model, wants a key, is another server: the right state each time."""
+    row = Row("an attached server dies, comes back, is slow, changes its model, wants a key, is none",
+              "the right state each time; never signalled")
+    faults = lambda **f: machine.write("/opt/st/foreign.json", json.dumps(f))
+    faults()
+    machine.configure("  box:\n    base_url: http://127.0.0.1:9000\n", health=HEALTH)
+
+    def becomes(state, models=None):
+        began = time.monotonic()
+        stoker.wait_state("box", state, within=60)
+        if models is not None:
+            eventually(lambda: stoker.models() == models, 20, f"models {models}")
+        row.add(recovered=time.monotonic() - began)
+
+    machine.systemctl("start", "--no-block", "stoker")
+    becomes("connecting", [])
+    with foreign(machine):
+        becomes("ready", ["box/org/m"])
+        # Slow, and it steps: not dead.
+        faults(token_delay_ms=1000, delay_ms=300)
+        with Clients(stoker, model="box/org/m", clients=2, tokens=4) as clients:
+            clients.more(2, within=120)
+        assert stoker.instance("box")["state"] == "ready" and (clients.failed, clients.lost) == (0, [])
+        faults(model_id="org/other")
+        becomes("ready", ["box/org/other"])
+        faults(unauthorized=True)
+        becomes("misconfigured", [])
+        faults(respond={"/v1/models": {"status": 200, "body": "<html>welcome</html>"}})
+        becomes("misconfigured", [])
+        faults()
+        becomes("ready", ["box/org/m"])
+        faults(busy=True)
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() - began > 3, 10, "some rounds of probes")
+        assert stoker.instance("box")["state"] == "ready", "busy is not dead"
+        faults()
+    becomes("connecting", [])
+    with foreign(machine):
+        becomes("ready", ["box/org/m"])
+
+
+# -- GPUs
+
+NVML = r"""
+#include <stdio.h>
+#include <string.h>
+typedef struct { unsigned long long total, free, used; } memory;
+typedef struct { unsigned int pid; unsigned long long used; unsigned int a, b; } process;
+static int device;
+/* The file has: free MiB, and the pid that holds the rest. */
+static void look(unsigned long long *free, unsigned *pid) {
+    FILE *file = fopen("/opt/st/gpu", "r");
+    *free = 0; *pid = 0;
+    if (file) { if (fscanf(file, "%llu %u", free, pid) != 2) *pid = 0; fclose(file); }
+}
+int nvmlInit_v2(void) { return 0; }
+int nvmlDeviceGetCount_v2(unsigned *count) { *count = 1; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **out) { *out = &device; return index > 0; }
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **out) { *out = &device; return strcmp(uuid, "GPU-1") != 0; }
+int nvmlDeviceGetUUID(void *d, char *text, unsigned size) { return snprintf(text, size, "GPU-1") < 0; }
+int nvmlDeviceGetName(void *d, char *text, unsigned size) { return snprintf(text, size, "Fake") < 0; }
+int nvmlDeviceGetMemoryInfo(void *d, memory *m) {
+    unsigned pid; look(&m->free, &pid); m->free <<= 20; m->total = 80ULL << 30; m->used = m->total - m->free; return 0;
+}
+int nvmlDeviceGetComputeRunningProcesses_v3(void *d, unsigned *count, process *list) {
+    unsigned long long free; unsigned pid; look(&free, &pid);
+    memset(list, 0, sizeof *list); list->pid = pid; list->used = (80ULL << 30) - (free << 20); *count = pid != 0; return 0;
+}
+int nvmlDeviceGetUtilizationRates(void *d, unsigned *rates) { rates[0] = 50; rates[1] = 1; return 0; }
+"""
+
+
+def test_a_gpu_held_by_a_stranger(machine, stoker):
+    row = Row("the GPU's memory is held by a stranger (a fake NVML)", "waits, names the holder, spends no budget")
+    compiler = shutil.which("cc")
+    if not compiler:
+        pytest.skip("no C compiler to build a fake NVML with")
+    machine.write("/opt/st/nvml.c", NVML)
+    source = machine.path("/opt/st/nvml.c")
+    library = machine.path("/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1")
+    if library.exists() or os.uname().machine != "x86_64":
+        pytest.skip("a real NVML is installed, or this is no x86-64: none is put in its place")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", f"{source}.so", str(source)], check=True)
+    shutil.copyfile(f"{source}.so", library)
+    try:
+        # pid 1 is there, and nobody of ours.
+        machine.write("/opt/st/gpu", "1024 1")
+        machine.configure(machine.provider(gpus=1, restart="{ start_budget: 1 }"))
+        machine.systemctl("start", "--no-block", "stoker")
+        waiting = eventually(lambda: (i := stoker.instance("chat-0"))["state"] == "starting" and "GPU 0" in i["reason"] and i,
+                             30, "an instance that waits")
+        assert "pid 1 (systemd) holds 79.0 GiB" in waiting["reason"], waiting["reason"]
+        freed = time.monotonic()
+        machine.write("/opt/st/gpu", f"{80 << 10} 0")
+        ready = stoker.ready()
+        row.add(recovered=time.monotonic() - freed)
+        assert ready["run"] == 1 and ready["restarts"] == 0 and ready["gpus"] == ["0"] and ready["last_failure"] is None
+    finally:
+        machine.systemctl("stop", "stoker", check=False)
+        library.unlink()
