@@ -21,6 +21,8 @@ let package = Package(
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .target(name: "CSystemd", linkerSettings: [.linkedLibrary("systemd")]),
         .target(name: "CLinux"),
+        // The dashboard's page, embedded.
+        .target(name: "CDashboard", exclude: ["page"]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // The vocabulary both sides share.
@@ -37,7 +39,7 @@ let package = Package(
         .target(
             name: "Supervisor",
             dependencies: [
-                "Fleet", "Health", "CSystemd", "CLinux",
+                "Fleet", "Health", "CSystemd", "CLinux", "CDashboard",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -552,7 +552,7 @@ def test_secrets_are_nowhere(folder, make_venv):
             result = stoker.cli(*arguments)
             assert result.returncode == 0, result.stderr
             seen.append(result.stdout + result.stderr)
-        for path in ("/", "/dashboard.js", "/api/v1/status", "/metrics", "/api/v1/instances/chat-0/logs", "/readyz"):
+        for path in ("/", "/dashboard/main.js", "/api/v1/status", "/metrics", "/api/v1/instances/chat-0/logs", "/readyz"):
             seen.append(stoker.admin(path=path).text)
         with httpx.Client(transport=httpx.HTTPTransport(uds=stoker.admin_socket), timeout=10) as client:
             with client.stream("GET", "http://localhost/api/v1/events") as stream:

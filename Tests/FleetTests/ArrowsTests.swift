@@ -12,7 +12,8 @@ import Testing
         "Health": ["CCurl", "CLinux", "Fleet", "FoundationEssentials", "Glibc", "Synchronization"],
         "Gateway": ["CLinux", "COpenSSL", "Fleet", "FoundationEssentials", "Glibc", "Synchronization"],
         "Supervisor": [
-            "CLinux", "CSystemd", "Dispatch", "Fleet", "FoundationEssentials", "Glibc", "HTTPTypes", "Health",
+            "CDashboard", "CLinux", "CSystemd", "Dispatch", "Fleet", "FoundationEssentials", "Glibc", "HTTPTypes",
+            "Health",
             "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix", "Synchronization",
         ],
         "stoker": [

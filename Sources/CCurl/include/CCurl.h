@@ -21,6 +21,13 @@ CURLcode stoker_curl_set_error_buffer(CURL *handle, char *buffer);
 /// CURLOPT_WRITEFUNCTION and CURLOPT_WRITEDATA.
 CURLcode stoker_curl_set_receiver(
     CURL *handle, size_t (*receive)(char *bytes, size_t size, size_t count, void *context), void *context);
+/// CURLOPT_HEADERFUNCTION and CURLOPT_HEADERDATA: one line of the head at a time.
+CURLcode stoker_curl_set_header_receiver(
+    CURL *handle, size_t (*receive)(char *bytes, size_t size, size_t count, void *context), void *context);
+/// CURLOPT_XFERINFOFUNCTION and CURLOPT_XFERINFODATA: asked about once a second, and after each piece, whether to go on
+/// (0) or to end the transfer.
+CURLcode stoker_curl_set_progress(
+    CURL *handle, int (*look)(void *context, curl_off_t, curl_off_t, curl_off_t, curl_off_t), void *context);
 /// CURLINFO_RESPONSE_CODE, 0 where there is none.
 long stoker_curl_status(CURL *handle);
 /// CURLINFO_OS_ERRNO: the errno of a connection that failed, else 0.

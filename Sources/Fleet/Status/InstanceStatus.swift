@@ -34,6 +34,8 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
     public var lastFailure: Failure?
     /// The engine's own counters.
     public var load: Load?
+    /// While it starts: when it should be ready, by its provider's earlier starts; nil where there were none.
+    public var expectedReady: ExpectedReady?
     /// While it is replaced: the run that starts beside this one, or the one before it that drains.
     public var otherRuns: [OtherRun] = []
 
@@ -59,6 +61,7 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
         case load
         case progressPercent = "progress_percent"
         case lastFailure = "last_failure"
+        case expectedReady = "expected_ready"
         case otherRuns = "other_runs"
     }
 
@@ -82,6 +85,7 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
         checks = try container.decode([Check].self, forKey: .checks)
         lastFailure = try container.decodeIfPresent(Failure.self, forKey: .lastFailure)
         load = try container.decodeIfPresent(Load.self, forKey: .load)
+        expectedReady = try container.decodeIfPresent(ExpectedReady.self, forKey: .expectedReady)
         otherRuns = try container.decodeIfPresent([OtherRun].self, forKey: .otherRuns) ?? []
     }
 
@@ -105,6 +109,7 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
         try container.encode(checks, forKey: .checks)
         try container.encode(lastFailure, forKey: .lastFailure)
         try container.encode(load, forKey: .load)
+        try container.encode(expectedReady, forKey: .expectedReady)
         try container.encode(otherRuns, forKey: .otherRuns)
     }
 
@@ -195,6 +200,14 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
         public var kvCacheUsage: Double
         /// Tokens generated a second, between the last two scrapes.
         public var tokensPerSecond: Double
+        /// Of the tokens looked for in the prefix cache in the last minutes, the share that was there, 0 to 1; nil where
+        /// none were.
+        public var prefixCacheHitRate: Double?
+        /// Half of the requests of the last minutes had their first token within this time, in seconds, by
+        /// `vllm:time_to_first_token_seconds`; nil where there were none.
+        public var ttftP50Seconds: Double?
+        /// 99 of 100 had it within this time.
+        public var ttftP99Seconds: Double?
 
         /// A load.
         public init(running: Int, waiting: Int, kvCacheUsage: Double, tokensPerSecond: Double) {
@@ -208,6 +221,38 @@ public struct InstanceStatus: Sendable, Hashable, Codable {
             case running, waiting
             case kvCacheUsage = "kv_cache_usage"
             case tokensPerSecond = "tokens_per_second"
+            case prefixCacheHitRate = "prefix_cache_hit_rate"
+            case ttftP50Seconds = "ttft_p50_seconds"
+            case ttftP99Seconds = "ttft_p99_seconds"
+        }
+
+        /// Every key is always there: what is not known is null.
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(running, forKey: .running)
+            try container.encode(waiting, forKey: .waiting)
+            try container.encode(kvCacheUsage, forKey: .kvCacheUsage)
+            try container.encode(tokensPerSecond, forKey: .tokensPerSecond)
+            try container.encode(prefixCacheHitRate, forKey: .prefixCacheHitRate)
+            try container.encode(ttftP50Seconds, forKey: .ttftP50Seconds)
+            try container.encode(ttftP99Seconds, forKey: .ttftP99Seconds)
+        }
+    }
+
+    /// When a start should come to its end.
+    public struct ExpectedReady: Sendable, Hashable, Codable {
+        /// When, RFC 3339 in UTC.
+        public var at: String
+        /// How long such a start takes from its launch on, in seconds: the median of earlier ones.
+        public var seconds: Double
+        /// How many earlier ones.
+        public var loads: Int
+
+        /// An expectation.
+        public init(at: String, seconds: Double, loads: Int) {
+            self.at = at
+            self.seconds = seconds
+            self.loads = loads
         }
     }
 }

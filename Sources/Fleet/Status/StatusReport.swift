@@ -16,6 +16,14 @@ public struct StatusReport: Sendable, Hashable, Codable {
     public var gateway: GatewayStatus
     /// Providers in order of name.
     public var providers: [ProviderStatus]
+    /// GPUs in the order of the bus; nil from a daemon that does not tell, empty where there are none.
+    public var gpus: [GPUStatus]?
+    /// The daemon's clock, RFC 3339 in UTC: what ages are reckoned from.
+    public var time: String?
+    /// When ``ready`` last changed, RFC 3339 in UTC; the daemon's start where it never did.
+    public var readySince: String?
+    /// The number of the newest event of `/api/v1/timeline`.
+    public var lastEvent: UInt64?
     /// Things an operator should know: an invalid configuration kept out, a missing delegation. Empty when all is well.
     public var notices: [String]
     /// The last reload; absent before the first.
@@ -38,7 +46,9 @@ public struct StatusReport: Sendable, Hashable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case version, mode, ready, revision, gateway, providers, notices
+        case version, mode, ready, revision, gateway, providers, notices, gpus, time
+        case readySince = "ready_since"
+        case lastEvent = "last_event"
         case readyReason = "ready_reason"
         case lastReload = "last_reload"
         case uptimeSeconds = "uptime_seconds"
@@ -59,6 +69,10 @@ public struct GatewayStatus: Sendable, Hashable, Codable {
     public var lastExit: String?
     /// Where it listens.
     public var listen: [String]
+    /// Whether clients need a key.
+    public var keyRequired: Bool?
+    /// Whether its TCP addresses speak TLS.
+    public var tls: Bool?
 
     /// A gateway's status.
     public init(
@@ -73,7 +87,8 @@ public struct GatewayStatus: Sendable, Hashable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case pid, inflight, restarts, listen
+        case pid, inflight, restarts, listen, tls
+        case keyRequired = "key_required"
         case requestsTotal = "requests_total"
         case lastExit = "last_exit"
     }
@@ -87,6 +102,8 @@ public struct GatewayStatus: Sendable, Hashable, Codable {
         try container.encode(restarts, forKey: .restarts)
         try container.encode(lastExit, forKey: .lastExit)
         try container.encode(listen, forKey: .listen)
+        try container.encode(keyRequired, forKey: .keyRequired)
+        try container.encode(tls, forKey: .tls)
     }
 }
 
@@ -96,13 +113,16 @@ public struct ProviderStatus: Sendable, Hashable, Codable {
     public var name: String
     /// Launched here, or attached.
     public var kind: ProviderKind
+    /// The configured model; nil for an attached one, which tells what it serves.
+    public var model: String?
     /// Its instances in order of name.
     public var instances: [InstanceStatus]
 
     /// A provider's status.
-    public init(name: String, kind: ProviderKind, instances: [InstanceStatus]) {
+    public init(name: String, kind: ProviderKind, model: String? = nil, instances: [InstanceStatus]) {
         self.name = name
         self.kind = kind
+        self.model = model
         self.instances = instances
     }
 }

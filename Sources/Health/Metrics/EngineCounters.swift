@@ -17,6 +17,9 @@ public struct EngineCounters: Sendable, Hashable {
     public var prefixCacheQueries: Double?
     /// `vllm:prefix_cache_hits_total`, summed over engines.
     public var prefixCacheHits: Double?
+    /// `vllm:time_to_first_token_seconds`: requests whose first token came within a bound, by the bound in seconds; as
+    /// Prometheus counts, each bound's with those of the lower ones. Summed over engines; empty where it is not given.
+    public var firstTokens: [Double: Double] = [:]
     /// `vllm:engine_sleep_state`: true when an engine sleeps (its `awake` is 0).
     public var isAsleep: Bool?
     /// `process_start_time_seconds` of the API server.

@@ -21,7 +21,7 @@ public enum EngineMetrics {
     /// A sample of a name that is known here.
     private struct Line {
         let name: Name
-        let sleepState: [UInt8]?
+        let label: [UInt8]?
         let value: Double
 
         init?(_ bytes: UnsafeBufferPointer<UInt8>) {
@@ -31,14 +31,14 @@ public enum EngineMetrics {
             while index < bytes.count, Line.isNameByte(bytes[index]) { index += 1 }
             guard let name = Name(bytes[nameStart..<index]) else { return nil }
             self.name = name
-            var sleepState: [UInt8]?
+            var label: [UInt8]?
             Line.skipBlanks(bytes, &index)
             if index < bytes.count, bytes[index] == UInt8(ascii: "{") {
                 index += 1
-                guard Line.readLabels(bytes, &index, sleepState: &sleepState) else { return nil }
+                guard Line.readLabels(bytes, &index, label: &label) else { return nil }
                 Line.skipBlanks(bytes, &index)
             }
-            self.sleepState = sleepState
+            self.label = label
             let valueStart = index
             while index < bytes.count, !Line.isBlank(bytes[index]) { index += 1 }
             guard index - valueStart <= 64,
@@ -47,9 +47,9 @@ public enum EngineMetrics {
             self.value = value
         }
 
-        /// Reads `a="b",c="d"}`; false when it never ends.
+        /// Reads `a="b",c="d"}` and keeps the one label that matters; false when it never ends.
         private static func readLabels(
-            _ bytes: UnsafeBufferPointer<UInt8>, _ index: inout Int, sleepState: inout [UInt8]?
+            _ bytes: UnsafeBufferPointer<UInt8>, _ index: inout Int, label: inout [UInt8]?
         ) -> Bool {
             while index < bytes.count {
                 skipBlanks(bytes, &index)
@@ -64,7 +64,8 @@ public enum EngineMetrics {
                 }
                 let keyStart = index
                 while index < bytes.count, isNameByte(bytes[index]) { index += 1 }
-                let isSleepState = bytes[keyStart..<index].elementsEqual("sleep_state".utf8)
+                let key = bytes[keyStart..<index]
+                let matters = key.elementsEqual("sleep_state".utf8) || key.elementsEqual("le".utf8)
                 skipBlanks(bytes, &index)
                 guard index < bytes.count, bytes[index] == UInt8(ascii: "=") else { return false }
                 index += 1
@@ -75,12 +76,12 @@ public enum EngineMetrics {
                 while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {
                     if bytes[index] == UInt8(ascii: "\\") { index += 1 }
                     guard index < bytes.count else { return false }
-                    if isSleepState { value.append(bytes[index]) }
+                    if matters { value.append(bytes[index]) }
                     index += 1
                 }
                 guard index < bytes.count else { return false }
                 index += 1
-                if isSleepState { sleepState = value }
+                if matters { label = value }
             }
             return false
         }
@@ -114,6 +115,7 @@ public enum EngineMetrics {
         case olderKVCacheUsage = "vllm:gpu_cache_usage_perc"
         case prefixCacheQueries = "vllm:prefix_cache_queries_total"
         case prefixCacheHits = "vllm:prefix_cache_hits_total"
+        case firstTokenBucket = "vllm:time_to_first_token_seconds_bucket"
         case sleepState = "vllm:engine_sleep_state"
         case processStart = "process_start_time_seconds"
 
@@ -144,8 +146,13 @@ public enum EngineMetrics {
                 usages += 1
                 let before = counters.kvCacheUsage ?? 0
                 counters.kvCacheUsage = before + (min(1, max(0, line.value)) - before) / usages
+            case .firstTokenBucket:
+                guard let label = line.label, let bound = Double(String(decoding: label, as: UTF8.self)), !bound.isNaN,
+                    line.value.isFinite, counters.firstTokens.count < 100
+                else { return }
+                counters.firstTokens[bound, default: 0] += line.value
             case .sleepState:
-                guard line.sleepState.map({ $0.elementsEqual("awake".utf8) }) ?? false else { return }
+                guard line.label.map({ $0.elementsEqual("awake".utf8) }) ?? false else { return }
                 counters.isAsleep = (counters.isAsleep ?? false) || line.value == 0
             case .processStart: counters.processStart = line.value.isFinite ? line.value : nil
             }

@@ -154,6 +154,7 @@ extension HealthMonitor {
         let beforeAt = countersAt
         counters = new
         countersAt = now
+        window.take(new, at: now)
         lanes.metrics.succeeded(new.hasHeartbeat ? "counters are there" : "has no counters", at: now)
         take(new, after: before, beforeAt: beforeAt, at: now)
         updateAwaiting(at: now)

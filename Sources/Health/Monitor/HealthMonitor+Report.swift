@@ -56,9 +56,13 @@ extension HealthMonitor {
         guard let counters, counters.running != nil || counters.waiting != nil || counters.kvCacheUsage != nil else {
             return nil
         }
-        return InstanceStatus.Load(
+        var load = InstanceStatus.Load(
             running: HealthMonitor.count(counters.running), waiting: HealthMonitor.count(counters.waiting),
             kvCacheUsage: counters.kvCacheUsage ?? 0, tokensPerSecond: tokensPerSecond)
+        load.prefixCacheHitRate = window.prefixCacheHitRate
+        load.ttftP50Seconds = window.timeToFirstToken(quantile: 0.5)
+        load.ttftP99Seconds = window.timeToFirstToken(quantile: 0.99)
+        return load
     }
 
     /// A gauge as a count, whatever a server may have put there.

@@ -41,6 +41,7 @@ public struct HealthMonitor: Sendable {
     /// What `/metrics` said last; nil where it says nothing, or has been silent for long.
     public internal(set) var counters: EngineCounters?
     var countersAt: Instant?
+    var window = EngineWindow()
     /// The first of the scrapes that all say the same.
     var stillSince: Instant?
     var restartsSeen: [Instant] = []

@@ -12,18 +12,29 @@ extension Daemon: DaemonControl {
         let byName = Dictionary(grouping: records, by: \.provider)
         let providers = withAttachments(configuration).providers.sorted { $0.name < $1.name }.map { provider in
             let kind: ProviderKind = if case .launched = provider.source { .launched } else { .attached }
-            return ProviderStatus(
-                name: provider.name, kind: kind, instances: byName[provider.name, default: []].map(\.status))
+            let model: String? = if case .launched(let launch) = provider.source { launch.model } else { nil }
+            let instances = byName[provider.name, default: []].map { record in
+                var status = record.status
+                status.expectedReady = chronicle.expectedReady(status, provider: provider.name, model: model)
+                return status
+            }
+            return ProviderStatus(name: provider.name, kind: kind, model: model, instances: instances)
         }
-        let gateway = GatewayStatus(
+        var gateway = GatewayStatus(
             pid: await keeper.pid, inflight: await registry.inflight, requestsTotal: totals.requestsTotal,
             restarts: await keeper.restarts, lastExit: await keeper.lastExit, listen: await keeper.addresses)
+        gateway.keyRequired = configuration.masterKey != nil
+        gateway.tls = configuration.tls != nil
         var report = StatusReport(
             version: options.version, mode: configuration.mode.rawValue, ready: readiness.isReady,
             readyReason: readiness.reason, uptimeSeconds: (Instant.now() - began).seconds, revision: revision,
             gateway: gateway, providers: providers,
             notices: standing.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value) + notices)
         report.lastReload = lastReload
+        report.gpus = gpus
+        report.time = Timestamp.text(milliseconds: SystemClock().wallMilliseconds())
+        report.readySince = Timestamp.text(milliseconds: readySince)
+        report.lastEvent = chronicle.lastEvent
         return report
     }
 
@@ -54,6 +65,7 @@ extension Daemon: DaemonControl {
         }
         let targets = names.compactMap { owners[$0] }
         wishes.ask(command, of: names)
+        chronicle.note(.command, instance: name, "\(command.rawValue) was asked for")
         let failures = await withTaskGroup(of: ControlFailure?.self) { group in
             for owner in targets { group.addTask { await Self.failure(of: command, by: owner) } }
             var failures: [ControlFailure] = []

@@ -41,9 +41,12 @@ extension Daemon {
     ) async -> (InstanceOwner, Int) {
         lastGeneration += 1
         let generation = lastGeneration
-        let owner = InstanceOwner(
-            plan: plan, services: services,
-            sink: OwnerSink(registry: registry, generation: generation, observe: observe), earlierRuns: earlierRuns)
+        let chronicle = chronicle
+        let sink = OwnerSink(registry: registry, generation: generation) { record in
+            chronicle.take(record)
+            observe(record)
+        }
+        let owner = InstanceOwner(plan: plan, services: services, sink: sink, earlierRuns: earlierRuns)
         await registry.register(instance: plan.name, generation: generation) { event in await owner.registry(event) }
         return (owner, generation)
     }
@@ -64,6 +67,7 @@ extension Daemon {
         plans[name] = nil
         generations[name] = nil
         wishes.forget(name)
+        chronicle.forget(instance: name)
         await registry.forget(instance: name, generation: generation)
     }
 

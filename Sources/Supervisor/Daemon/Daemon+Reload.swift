@@ -115,6 +115,7 @@ extension Daemon {
     func endReload(_ outcome: ReloadStatus.Outcome, _ detail: String) async {
         if let number = lastReload?.number { lastReload = reloadStatus(number, outcome, detail) }
         isReloading = false
+        chronicle.note(.reload, "configuration \(outcome.rawValue): \(detail)")
         notify(reporter.reloaded())
         await registryChanged()
         let waiters = reloadWaiters

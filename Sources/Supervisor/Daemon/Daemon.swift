@@ -11,6 +11,8 @@ public actor Daemon {
     let source: ConfigurationSource
     let state: StateDirectory
     let registry: Registry
+    let chronicle: Chronicle
+    let relay = ChatRelay()
     let registryServer: RegistryServer
     let keeper: GatewayKeeper
     var services: InstanceServices
@@ -51,6 +53,12 @@ public actor Daemon {
     var reloadsAsked = 0
     var reloadWaiters: [CheckedContinuation<Void, Never>] = []
     var revision: UInt64 = 0
+    /// When readiness last changed.
+    var readySince = SystemClock().wallMilliseconds()
+    /// The gateway's restarts that are in the timeline.
+    var gatewayRestarts = 0
+    /// The GPUs as they were a moment ago.
+    var gpus: [GPUStatus] = []
     var reporter: SystemdReporter
     var pulse: GatewayPulse
     var isStopping = false
@@ -139,6 +147,7 @@ public actor Daemon {
             configuration: configuration, epoch: state.epoch,
             store: KnownModelsStore(path: "\(state.directories.state)/known-models.json", logger: logger),
             logger: logger)
+        chronicle = Chronicle(path: "\(state.directories.state)/load-times.json")
         registryServer = try await RegistryServer(
             path: state.directories.registrySocket, registry: registry, logger: logger)
         keeper = GatewayKeeper(
@@ -225,6 +234,12 @@ public actor Daemon {
         let keys = Set(plans.filter { wishes[$0.key] != .stop }.values.map(\.key))
         Task { await self.endLeftovers(keeping: keys) }
         let watching = Task { for await _ in await self.registry.changes() { await self.registryChanged() } }
+        let sampling = Task {
+            while !Task.isCancelled {
+                await self.sample()
+                try? await Task.sleep(for: MinuteHistory.step)
+            }
+        }
         if let number = handover?.reload { Task { await self.finishReload(number) } }
         let ticking = Task {
             while !Task.isCancelled {
@@ -253,6 +268,7 @@ public actor Daemon {
         signalling.cancel()
         watching.cancel()
         ticking.cancel()
+        sampling.cancel()
         await admin?.stop()
         prober.shutdown()
         unlink(registryServer.path)
@@ -290,6 +306,8 @@ public actor Daemon {
         let isMoving = await registry.records.contains { $0.isOnItsWay }
         if readiness.isReady != wasReady {
             wasReady = readiness.isReady
+            readySince = SystemClock().wallMilliseconds()
+            chronicle.note(.readiness, (readiness.isReady ? "ready: " : "not ready any more: ") + readiness.reason)
             logger.notice(
                 readiness.isReady ? "ready" : "not ready any more", metadata: ["reason": "\(readiness.reason)"])
         }

@@ -38,7 +38,7 @@ extension InstanceOwner {
         complete(&status, lifecycle.models, now)
         var record = InstanceRecord(
             provider: plan.provider.name, kind: .launched, status: status, entries: entries,
-            settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay,
+            settled: lifecycle.isSettled, isOnItsWay: lifecycle.isOnItsWay, model: launch.model,
             measures: InstanceMeasures(
                 restarts: lifecycle.restartsByKind, readyAfter: lifecycle.readyAfter,
                 probes: monitor?.probeDurations ?? [:]))

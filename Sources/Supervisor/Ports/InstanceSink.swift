@@ -14,6 +14,8 @@ public struct InstanceRecord: Sendable, Hashable {
     public var settled: Bool
     /// Whether it is expected to serve before long without anybody's help: starting, or ended and to be started again.
     public var isOnItsWay: Bool
+    /// The configured model; nil where it is attached.
+    public var model: String?
     /// What only `/metrics` shows.
     public var measures: InstanceMeasures
 
@@ -23,7 +25,7 @@ public struct InstanceRecord: Sendable, Hashable {
     /// A record.
     public init(
         provider: String, kind: ProviderKind, status: InstanceStatus, entries: [InstanceEntry], settled: Bool,
-        isOnItsWay: Bool = false, measures: InstanceMeasures = InstanceMeasures()
+        isOnItsWay: Bool = false, model: String? = nil, measures: InstanceMeasures = InstanceMeasures()
     ) {
         self.provider = provider
         self.kind = kind
@@ -31,6 +33,7 @@ public struct InstanceRecord: Sendable, Hashable {
         self.entries = entries
         self.settled = settled
         self.isOnItsWay = isOnItsWay
+        self.model = model
         self.measures = measures
     }
 }

@@ -49,6 +49,12 @@ public protocol DaemonControl: Sendable {
     func detach(name: String) async throws(ControlFailure)
     /// Makes a plan of what the configuration file would change, and applies it unless only the plan is wanted.
     func reload(planOnly: Bool) async throws(ControlFailure) -> ReloadReport
+    /// The last minutes in numbers.
+    func history() async -> MinuteHistory
+    /// What happened, behind the event of a number; the oldest first.
+    func timeline(after number: UInt64) async -> [TimelineEvent]
+    /// Sends a chat to the gateway with the key that clients need, and hands the answer on as it comes.
+    func tryChat(_ body: [UInt8]) async throws(ControlFailure) -> ChatAnswer
     /// `GET /metrics`: Prometheus text.
     func metrics() async -> String
     /// `GET /metrics/engines`: the engines' own metrics, each with its instance's name, as Prometheus text.

@@ -12,7 +12,10 @@ import Testing
             providers: [ProviderStatus(name: "chat", kind: .launched, instances: [instance])])
         let data = try JSONEncoder().encode(report)
         let text = String(decoding: data, as: UTF8.self)
-        for key in ["\"pid\":null", "\"endpoint\":null", "\"last_failure\":null", "\"load\":null", "\"phase\":null"] {
+        for key in [
+            "\"pid\":null", "\"endpoint\":null", "\"last_failure\":null", "\"load\":null", "\"phase\":null",
+            "\"expected_ready\":null",
+        ] {
             #expect(text.contains(key), "\(key) in \(text)")
         }
         #expect(try JSONDecoder().decode(StatusReport.self, from: data) == report)

@@ -20,8 +20,9 @@ struct AdminAccessTests {
 
     static let rows: [Row] = [
         Row(route: .dashboard, isOpenOnLoopback: true, isOpenElsewhere: false),
-        Row(route: .dashboardStyle, isOpenOnLoopback: true, isOpenElsewhere: false),
-        Row(route: .dashboardScript, isOpenOnLoopback: true, isOpenElsewhere: false),
+        Row(route: .dashboardPart("main.js"), isOpenOnLoopback: true, isOpenElsewhere: false),
+        Row(route: .history, isOpenOnLoopback: true, isOpenElsewhere: false),
+        Row(route: .timeline, isOpenOnLoopback: true, isOpenElsewhere: false),
         Row(route: .status, isOpenOnLoopback: true, isOpenElsewhere: false),
         Row(route: .events, isOpenOnLoopback: true, isOpenElsewhere: false),
         Row(route: .metrics, isOpenOnLoopback: true, isOpenElsewhere: false),
@@ -41,6 +42,7 @@ struct AdminAccessTests {
         Row(route: .attach("x"), isOpenOnLoopback: false, isOpenElsewhere: false),
         Row(route: .detach("x"), isOpenOnLoopback: false, isOpenElsewhere: false),
         Row(route: .reload, isOpenOnLoopback: false, isOpenElsewhere: false),
+        Row(route: .tryChat, isOpenOnLoopback: false, isOpenElsewhere: false),
     ]
 
     @Test("route × listener × proof", arguments: rows, Proof.allCases)
@@ -135,8 +137,11 @@ struct AdminAccessTests {
         #expect(match("PUT", "/api/v1/instances/x") == .route(.attach("x")))
         #expect(match("DELETE", "/api/v1/instances/x") == .route(.detach("x")))
         #expect(match("GET", "/api/v1/instances/x/logs") == .route(.logs("x")))
+        #expect(match("POST", "/api/v1/try") == .route(.tryChat))
+        #expect(match("GET", "/api/v1/try") == .methodNotAllowed(["POST"]))
+        #expect(match("GET", "/dashboard/main.js") == .route(.dashboardPart("main.js")))
         for path in [
-            "/api/v1/try", "/api/v1", "/x", "", "/api/v1/instances/", "/api/v1/instances//stop",
+            "/api/v1/trial", "/api/v1", "/x", "", "/api/v1/instances/", "/api/v1/instances//stop",
             "/api/v1/instances/x/explode", "/api/v1/instances/x/stop/", "/status", "//",
         ] {
             #expect(match("GET", path) == .unknown, "\(path)")

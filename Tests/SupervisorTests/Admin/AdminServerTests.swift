@@ -25,8 +25,9 @@ struct AdminServerTests {
             #expect(metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
             #expect(metrics.text.contains("stoker_build_info{version=\"\(BuildInfo.version)\",mode=\"supervise\"} 1"))
             for (path, type) in [
-                ("/", "text/html; charset=utf-8"), ("/dashboard.css", "text/css; charset=utf-8"),
-                ("/dashboard.js", "text/javascript; charset=utf-8"), ("/login", "text/html; charset=utf-8"),
+                ("/", "text/html; charset=utf-8"), ("/dashboard/style.css", "text/css; charset=utf-8"),
+                ("/dashboard/main.js", "text/javascript; charset=utf-8"), ("/login", "text/html; charset=utf-8"),
+                ("/login.css", "text/css; charset=utf-8"),
             ] {
                 let page = try await fixture.ask("GET", path)
                 #expect(page.status == 200)
@@ -72,6 +73,8 @@ struct AdminServerTests {
             Attempt(method: "POST", target: "/api/v1/instances/chat-0/drain", wantsToken: true),
             Attempt(method: "DELETE", target: "/api/v1/instances/vllm-test", wantsToken: true),
             Attempt(method: "POST", target: "/api/v1/reload", wantsToken: true),
+            Attempt(method: "GET", target: "/api/v1/history", wantsToken: false),
+            Attempt(method: "GET", target: "/api/v1/timeline", wantsToken: false),
         ])
     func loopback(_ attempt: Attempt) async throws {
         try await AdminFixture.run { fixture in
@@ -99,7 +102,10 @@ struct AdminServerTests {
     @Test("Elsewhere: everything but the probes wants the token; a browser gets the login page")
     func elsewhere() async throws {
         try await AdminFixture.run(host: "0.0.0.0") { fixture in
-            for path in ["/", "/dashboard.js", "/api/v1/status", "/api/v1/events", "/metrics"] {
+            for path in [
+                "/", "/dashboard/main.js", "/api/v1/status", "/api/v1/events", "/api/v1/history", "/api/v1/timeline",
+                "/metrics",
+            ] {
                 #expect(try await fixture.ask("GET", path).status == 401, "\(path)")
             }
             #expect(try await fixture.ask("GET", "/healthz").status == 200)

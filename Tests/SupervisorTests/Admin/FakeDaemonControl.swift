@@ -1,6 +1,7 @@
 import Fleet
-import Supervisor
 import Synchronization
+
+@testable import Supervisor
 
 /// A daemon for the admin side's tests: a report that the test changes, commands that it remembers.
 final class FakeDaemonControl: DaemonControl {
@@ -15,6 +16,8 @@ final class FakeDaemonControl: DaemonControl {
         var isSlow = false
         var waiters: [CheckedContinuation<Void, Never>] = []
         var attachedKeys: [String: String] = [:]
+        var chats: [[UInt8]] = []
+        var chatAnswer: (@Sendable () -> ChatAnswer)?
     }
 
     let state: Mutex<State>
@@ -100,6 +103,29 @@ final class FakeDaemonControl: DaemonControl {
         state.withLock { $0.calls.append(planOnly ? "plan" : "reload") }
         return ReloadReport(
             added: ["chat-2"], changed: ["embed-0"], untouched: ["chat-0", "chat-1"], needsRestart: ["admin.listen"])
+    }
+
+    func history() async -> MinuteHistory {
+        var history = MinuteHistory()
+        history.take(
+            state.withLock { $0.report.providers.flatMap(\.instances) }, inflight: 7, requestsTotal: 9, at: .now())
+        return history
+    }
+
+    func timeline(after number: UInt64) async -> [TimelineEvent] {
+        var timeline = Timeline()
+        for instance in state.withLock({ $0.report.providers.flatMap(\.instances) }) { timeline.take(instance) }
+        return timeline.after(number)
+    }
+
+    func tryChat(_ body: [UInt8]) async throws(ControlFailure) -> ChatAnswer {
+        try throwFailure()
+        let answer = state.withLock { state in
+            state.chats.append(body)
+            return state.chatAnswer
+        }
+        guard let answer else { throw .failed("the gateway does not answer") }
+        return answer()
     }
 
     func metrics() async -> String { MetricsText(status: await status(), gateway: nil).render() }

@@ -1,11 +1,14 @@
 /// What can be asked of the admin side: a method and a path, understood.
 enum AdminRoute: Hashable, Sendable {
-    /// The dashboard's page, style and script.
-    case dashboard, dashboardStyle, dashboardScript
+    /// The dashboard's page, and a style or a module of it.
+    case dashboard
+    case dashboardPart(String)
     /// The login's page and style; the login itself; the end of a session; whether there is one.
     case loginPage, loginStyle, login, logout, session
     /// The present status, and all that follow.
     case status, events
+    /// The last minutes in numbers; what happened.
+    case history, timeline
     /// Prometheus text: the daemon's, and the engines' own.
     case metrics, engineMetrics
     /// For probes.
@@ -20,6 +23,8 @@ enum AdminRoute: Hashable, Sendable {
     case detach(String)
     /// Applies the configuration file anew, or tells what that would do.
     case reload
+    /// A chat, relayed to the gateway with the key that the page has not.
+    case tryChat
 
     /// What a method and a path come to.
     enum Match: Hashable, Sendable {
@@ -43,8 +48,6 @@ enum AdminRoute: Hashable, Sendable {
     private static func routes(of path: String) -> [String: AdminRoute] {
         switch path {
         case "/": return ["GET": .dashboard]
-        case "/dashboard.css": return ["GET": .dashboardStyle]
-        case "/dashboard.js": return ["GET": .dashboardScript]
         case "/login": return ["GET": .loginPage, "POST": .login]
         case "/login.css": return ["GET": .loginStyle]
         case "/logout": return ["POST": .logout]
@@ -54,9 +57,16 @@ enum AdminRoute: Hashable, Sendable {
         case "/readyz": return ["GET": .readyz]
         case "/api/v1/status": return ["GET": .status]
         case "/api/v1/events": return ["GET": .events]
+        case "/api/v1/history": return ["GET": .history]
+        case "/api/v1/timeline": return ["GET": .timeline]
+        case "/api/v1/try": return ["POST": .tryChat]
         case "/api/v1/session": return ["GET": .session]
         case "/api/v1/reload": return ["POST": .reload]
         default: break
+        }
+        let page = "/dashboard/"
+        if path.hasPrefix(page), Dashboard.part(String(path.dropFirst(page.count))) != nil {
+            return ["GET": .dashboardPart(String(path.dropFirst(page.count)))]
         }
         let prefix = "/api/v1/instances/"
         guard path.hasPrefix(prefix) else { return [:] }
@@ -73,7 +83,7 @@ enum AdminRoute: Hashable, Sendable {
     /// Whether it changes anything: asked by POST, PUT or DELETE.
     var changesState: Bool {
         switch self {
-        case .login, .logout, .act, .attach, .detach, .reload: return true
+        case .login, .logout, .act, .attach, .detach, .reload, .tryChat: return true
         default: return false
         }
     }
@@ -90,10 +100,10 @@ enum AdminRoute: Hashable, Sendable {
     }
 
     /// Whether it wants the token on a listener that only this machine reaches: whatever changes something, and logs,
-    /// which may quote a prompt.
+    /// which may quote a prompt, and what asks a model in the operator's name.
     var wantsTokenOnLoopback: Bool {
         switch self {
-        case .act, .attach, .detach, .reload, .logs: return true
+        case .act, .attach, .detach, .reload, .tryChat, .logs: return true
         default: return false
         }
     }

@@ -4,8 +4,9 @@ import Hummingbird
 import NIOCore
 
 extension AdminResponder {
-    /// Between two events to one client, so that a storm of changes reaches it as its newest only.
-    private static var calm: Duration { .milliseconds(100) }
+    /// Between two events to one client, so that a storm of changes reaches it as its newest only: a tenth of a second,
+    /// and longer for a report so large that half a mebibyte a second would go out else.
+    static func calm(after bytes: Int) -> Duration { max(.milliseconds(100), .microseconds(bytes * 2)) }
     /// Without a change: what moves all the time (in flight, ages) is sent this often, and a dead client is noticed.
     private static var pulse: Duration { .seconds(2) }
 
@@ -42,10 +43,11 @@ extension AdminResponder {
             try await write(Array("retry: 1000\n\n".utf8))
             for await report in reports {
                 // JSON has no line break of its own: one `data:` line holds it.
-                try await write(
+                let event =
                     Array("event: status\nid: \(report.revision)\ndata: ".utf8) + AdminJSON.bytes(report)
-                        + Array("\n\n".utf8))
-                try await Task.sleep(for: Self.calm)
+                    + Array("\n\n".utf8)
+                try await write(event)
+                try await Task.sleep(for: Self.calm(after: event.count))
             }
         }
     }

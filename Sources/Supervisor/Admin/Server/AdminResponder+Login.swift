@@ -21,7 +21,7 @@ extension AdminResponder {
             // Not for the token's sake, which has 256 bits; for the one that somebody chose.
             try? await Task.sleep(for: .milliseconds(300))
             logger.warning("An admin login was refused")
-            if isForm { return html(LoginPage.html(failed: true), status: .unauthorized) }
+            if isForm { return html(Dashboard.login(failed: true), status: .unauthorized) }
             throw AdminError(
                 status: .unauthorized, code: "invalid_token",
                 message: "this is not the admin token: 'stoker token' prints it; the gateway's master key is not it")

@@ -85,7 +85,7 @@ struct AdminResponder: Sendable {
         case .forbidden(let reason): throw AdminError(status: .forbidden, code: "forbidden", message: reason)
         case .unauthorized:
             if route == .dashboard, wantsHTML(request) {
-                return html(LoginPage.html(failed: false), status: .unauthorized)
+                return html(Dashboard.login(failed: false), status: .unauthorized)
             }
             throw AdminError(
                 status: .unauthorized, code: "invalid_token",
@@ -98,11 +98,10 @@ struct AdminResponder: Sendable {
 
     private func perform(_ route: AdminRoute, _ request: Request, _ claim: AdminAccess.Claim) async throws -> Response {
         switch route {
-        case .dashboard: return html(Dashboard.page)
-        case .dashboardStyle: return text(Dashboard.style, "text/css; charset=utf-8")
-        case .dashboardScript: return text(Dashboard.script, "text/javascript; charset=utf-8")
-        case .loginPage: return html(LoginPage.html(failed: false))
-        case .loginStyle: return text(LoginPage.style, "text/css; charset=utf-8")
+        case .dashboard: return file("index.html")
+        case .dashboardPart(let name): return file(name)
+        case .loginPage: return html(Dashboard.login(failed: false))
+        case .loginStyle: return file("login.css")
         case .login: return try await login(request)
         case .logout: return logout(request)
         case .session:
@@ -110,6 +109,8 @@ struct AdminResponder: Sendable {
             return AdminJSON.response(["logged_in": isIn])
         case .status: return AdminJSON.response(await control.status())
         case .events: return events(request)
+        case .history: return AdminJSON.response(await control.history())
+        case .timeline: return try await timeline(request)
         case .metrics: return prometheus(await control.metrics())
         case .engineMetrics: return prometheus(await control.engineMetrics())
         case .healthz: return AdminJSON.response(["status": "ok"])
@@ -121,6 +122,7 @@ struct AdminResponder: Sendable {
             try await control.detach(name: name)
             return AdminJSON.response(Outcome(command: "detach", name: name, outcome: "done"))
         case .reload: return try await reload(request)
+        case .tryChat: return try await tryChat(request)
         }
     }
 
@@ -179,6 +181,14 @@ struct AdminResponder: Sendable {
     /// Prometheus' text format.
     private func prometheus(_ metrics: String) -> Response {
         text(metrics, "text/plain; version=0.0.4; charset=utf-8")
+    }
+
+    /// A file of the dashboard's.
+    private func file(_ name: String) -> Response {
+        guard let file = Dashboard.files[name] else { return Response(status: .notFound) }
+        return Response(
+            status: .ok, headers: [.contentType: file.type],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: file.bytes)))
     }
 
     /// A text of a type.
