@@ -163,6 +163,28 @@ def test_an_attached_server_moves_and_changes_its_key_without_a_gap(venv):
             assert stoker.post("/v1/chat/completions", BODY).status_code == 200
 
 
+def test_the_admin_token_changes_and_sessions_end(venv, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("the-first\n")
+    token.chmod(0o600)
+    address = f"127.0.0.1:{harness.free_port()}"
+    admin = {"listen": address, "token_file": str(token)}
+    with Stoker(harness.config([venv.provider()], admin=json.dumps(admin))) as stoker:
+        def logs(**headers):
+            return httpx.get(f"http://{address}/api/v1/instances/chat-0/logs", headers=headers).status_code
+        cookie = httpx.post(f"http://{address}/login", json={"token": "the-first"}).headers["set-cookie"].split(";")[0]
+        assert (logs(authorization="Bearer the-first"), logs(cookie=cookie)) == (200, 200)
+        # What cannot be read changes nothing, and is said.
+        token.write_text("two words\n")
+        refused = stoker.cli("reload")
+        assert refused.returncode != 0 and str(token) in refused.stderr + refused.stdout
+        assert logs(authorization="Bearer the-first") == 200
+        token.write_text("the-second\n")
+        assert stoker.cli("reload").returncode == 0
+        assert logs(authorization="Bearer the-second") == 200
+        assert (logs(authorization="Bearer the-first"), logs(cookie=cookie)) == (401, 401)
+
+
 def test_the_gateways_addresses_change_while_streams_go_on(venv):
     with Stoker(harness.config([venv.provider()])) as stoker:
         stoker.wait_state("chat-0", "ready")

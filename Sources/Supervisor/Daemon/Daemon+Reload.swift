@@ -74,10 +74,17 @@ extension Daemon {
 
     private func applyFile() async throws(ControlFailure) -> ReloadReport {
         let (loaded, new) = try load()
+        let token: AdminToken
+        do throws(AdminToken.Failure) {
+            token = try adminToken(of: new)
+        } catch {
+            throw .refused(error.description)
+        }
         let difference = difference(to: new)
         notify(reporter.reloading(at: .now()))
         let sockets = try await gatewayOrder(for: difference, new)
         keep(loaded)
+        await admin?.use(token)
         stand(.configuration, nil)
         stand(.program, nil)
         let problems = await apply(difference, new)

@@ -281,9 +281,7 @@ public actor Daemon {
     private func startAdmin() async throws {
         let token: AdminToken
         do throws(AdminToken.Failure) {
-            token = try AdminToken.load(
-                file: configuration.admin.tokenFile, stateDirectory: state.directories.state,
-                masterKey: configuration.masterKey)
+            token = try adminToken(of: configuration)
         } catch {
             throw DaemonFailure(error.description)
         }
@@ -296,6 +294,13 @@ public actor Daemon {
             throw DaemonFailure(failure.description)
         }
         admin = server
+    }
+
+    /// The admin token that a configuration asks for, read anew.
+    func adminToken(of configuration: Configuration) throws(AdminToken.Failure) -> AdminToken {
+        try AdminToken.load(
+            file: configuration.admin.tokenFile, stateDirectory: state.directories.state,
+            masterKey: configuration.masterKey)
     }
 
     // MARK: Readiness and systemd

@@ -1,7 +1,8 @@
 import Fleet
 import Synchronization
 
-/// Who has logged in: random names that only a cookie and this table know. They end with the daemon.
+/// Who has logged in: random names that only a cookie and this table know. They end with the daemon, and with the
+/// token that they were begun by.
 final class AdminSessions: Sendable {
     /// How long a session lasts.
     static let lifetime: Duration = .seconds(12 * 3600)
@@ -32,5 +33,10 @@ final class AdminSessions: Sendable {
     /// Ends a session.
     func end(_ name: String) {
         sessions.withLock { sessions in sessions[name] = nil }
+    }
+
+    /// Ends them all.
+    func endAll() {
+        sessions.withLock { sessions in sessions = [:] }
     }
 }

@@ -9,7 +9,7 @@ struct AdminResponder: Sendable {
     /// The daemon.
     let control: any DaemonControl
     /// What opens the admin side.
-    let token: AdminToken
+    let token: CurrentAdminToken
     /// Who has logged in.
     let sessions: AdminSessions
     /// Where the listener that took the request is.

@@ -15,7 +15,7 @@ public actor AdminServer {
     static let grace: Duration = .seconds(2)
 
     private let control: any DaemonControl
-    private let token: AdminToken
+    private let token: CurrentAdminToken
     private let addresses: [ListenAddress]
     private let socketPath: String
     private let logger: Logger
@@ -41,10 +41,17 @@ public actor AdminServer {
         control: any DaemonControl, token: AdminToken, addresses: [ListenAddress], socketPath: String, logger: Logger
     ) {
         self.control = control
-        self.token = token
+        self.token = CurrentAdminToken(token)
         self.addresses = addresses
         self.socketPath = socketPath
         self.logger = logger
+    }
+
+    /// Goes by another token from now on; who logged in with the one before has to log in again.
+    func use(_ new: AdminToken) {
+        guard token.become(new) else { return }
+        sessions.endAll()
+        logger.notice("the admin token is another one now; sessions have ended")
     }
 
     /// The descriptors that it listens by, the Unix socket's first: for a program that takes this one's place.
