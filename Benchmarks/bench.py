@@ -169,7 +169,7 @@ def memory(kind, folder, load, cores, other):
         gateway.stop()
 
 
-def table(names, rows, values, own="Stoker", beside=("nginx", "HAProxy", "Stoker, other build")):
+def table(names, rows, values, own="Stoker", beside=("nginx", "HAProxy", "Stoker other build")):
     """Medians, and medians of the ratios of each round."""
     reference = [name for name in names if name in beside]
     print("| | " + " | ".join(names) + "".join(f" | {own} ÷ {name}" for name in reference) + " |")

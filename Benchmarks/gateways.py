@@ -307,14 +307,14 @@ gateway: {{ loops: {self.loops} }}
 
 
 class StokerTwoLoops(Stoker):
-    name = "Stoker, 2 loops"
+    name = "Stoker 2 loops"
     loops = 2
 
 
 class StokerOther(Stoker):
     """Another build, to be compared in the same rounds."""
 
-    name = "Stoker, other build"
+    name = "Stoker other build"
     program = ""
 
 
