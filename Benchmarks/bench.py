@@ -72,8 +72,6 @@ class Load:
         self.failures += result["failures"]
         if result["failures"] > result["done"] and not result["bytes"]:
             raise LoadFailed(f"{result['failures']} requests failed, {result['done']} did not")
-        if not result["done"] and not result["bytes"]:
-            raise LoadFailed("no request was answered")
         return result
 
     def run(self, *words):
@@ -108,18 +106,21 @@ def measure(gateway, load, arguments, chunk_bytes, rate):
 
     load.run(gateway.port, "closed", 64, 0.3, 450)
     used, result = cpu("closed", 64, seconds, 450)
-    out["CPU per request, µs"] = used / result["done"] * 1e6
+    if result["done"]:
+        out["CPU per request, µs"] = used / result["done"] * 1e6
     out["requests per second"] = result["done"] / result["seconds"]
     for streams, gap in STREAMS:
         sleeps = gateway.sleeps()
         used, result = cpu("streams", streams, seconds, gap, 100)
         # Who writes events anew changes their length: those are counted by their marks.
         chunks = result["bytes"] / chunk_bytes if gateway.verbatim else result["samples"]
-        out[f"CPU per chunk at {streams} streams, µs"] = used / chunks * 1e6
-        out[f"sleeps per chunk at {streams} streams"] = (gateway.sleeps() - sleeps) / chunks
-        ages(result, streams, out)
+        if chunks:
+            out[f"CPU per chunk at {streams} streams, µs"] = used / chunks * 1e6
+            out[f"sleeps per chunk at {streams} streams"] = (gateway.sleeps() - sleeps) / chunks
+            ages(result, streams, out)
     used, result = cpu("closed", 4, seconds, 1 << 20)
-    out["CPU per MiB of request body, µs"] = used / (result["done"] * result["request_bytes"] / (1 << 20)) * 1e6
+    if result["done"]:
+        out["CPU per MiB of request body, µs"] = used / (result["done"] * result["request_bytes"] / (1 << 20)) * 1e6
     if rate:
         _, result = cpu("rate", 64, 2 * seconds, rate)
         latencies(result, out)
@@ -189,12 +190,13 @@ def table(names, rows, values, own="Stoker", beside=("nginx", "HAProxy", "Stoker
 def verdicts(names, rounds):
     """What can be said of two loops and of latency, in words."""
     def middle(name, row):
-        return statistics.median(r[name][row] for r in rounds if name in r)
+        return statistics.median(r[name][row] for r in rounds if row in r.get(name, {}))
 
     two = gateways.StokerTwoLoops.name
     if two in names and "Stoker" in names:
         for row in ["CPU per request, µs"] + [f"CPU per chunk at {streams} streams, µs" for streams, _ in STREAMS]:
-            ratio = statistics.median(r[two][row] / r["Stoker"][row] for r in rounds if two in r and "Stoker" in r)
+            ratio = statistics.median(r[two][row] / r["Stoker"][row] for r in rounds
+                                      if row in r.get(two, {}) and row in r.get("Stoker", {}))
             print(f"* two loops ÷ one loop, {row}: × {ratio:.2f}")
     if "nginx" in names and "Stoker" in names:
         busy = max(middle(name, "load's core at the constant rate, % busy") for name in ("nginx", "Stoker", DIRECT))
@@ -230,7 +232,7 @@ def add_difference(result, direct):
     for row, value in direct.items():
         if row.startswith("latency") and row in result:
             result[row.replace("latency", "latency added")] = result[row] - value
-        elif row.startswith("chunk's age"):
+        elif row.startswith("chunk's age") and row in result:
             result[row.replace("chunk's age", "chunk's time in the gateway")] = result[row] - value
 
 
@@ -238,7 +240,7 @@ def times(arguments, kinds, cores, folder, load):
     """All gateways side by side, one under load at a time."""
     own, two, _, load_core = cores
     chunk_bytes = chunk_length()
-    running, rounds, rate, dropped, saturation = [], [], arguments.rate, {}, 0
+    running, rounds, rate, dropped, saturation, basis = [], [], arguments.rate, {}, 0, None
     try:
         for index, kind in enumerate(kinds):
             place = two if kind.loops > 1 else own
@@ -252,8 +254,8 @@ def times(arguments, kinds, cores, folder, load):
             # Each round begins with another one, so that none has always the quietest moment.
             turn = alive[number % len(alive):] + alive[:number % len(alive)]
             if rate == 0:
-                nginx = next((gateway for gateway in alive if gateway.name == "nginx"), alive[0])
-                rate, saturation = constant_rate(nginx.port, load, arguments.seconds)
+                basis = next((gateway for gateway in alive if gateway.name == "nginx"), alive[0])
+                rate, saturation = constant_rate(basis.port, load, arguments.seconds)
             results = {DIRECT: baseline(load, arguments, rate)}
             for gateway in turn:
                 result = guarded(gateway, dropped, lambda: measure(gateway, load, arguments, chunk_bytes, rate))
@@ -265,7 +267,10 @@ def times(arguments, kinds, cores, folder, load):
     finally:
         for gateway in running:
             gateway.stop()
-    return rounds, rate, saturation, dropped
+    said = f"constant rate {rate:,}/s"
+    if basis:
+        said += f", {rate / saturation:.0%} of {basis.name}'s saturation of {saturation:,.0f}/s here"
+    return rounds, said, dropped
 
 
 def others(arguments, cores, folder, load):
@@ -476,16 +481,14 @@ def main():
             load = Load(load_core, standin.pid, standin_core == load_core)
             written, dropped = {}, {}
             if arguments.rounds and timed:
-                rounds, rate, saturation, dropped = times(arguments, timed, cores, folder, load)
+                rounds, said, dropped = times(arguments, timed, cores, folder, load)
                 names = [kind.name for kind in timed if kind.name not in dropped]
-                print(f"\n{len(rounds)} rounds of {arguments.seconds:g} s, {count} cores; constant rate {rate:,}/s"
-                      + (f", {rate / saturation:.0%} of nginx's saturation of {saturation:,.0f}/s here" if saturation else "")
-                      + "\n")
-                rows = list(rounds[0][names[0]]) if names else []
-                table([DIRECT] + names, rows, rounds)
-                print()
-                verdicts(names, rounds)
-                written["rounds"], written["rate"], written["saturation"] = rounds, rate, saturation
+                print(f"\n{len(rounds)} rounds of {arguments.seconds:g} s, {count} cores; {said}\n")
+                if names:
+                    table([DIRECT] + names, list(rounds[0][names[0]]), rounds)
+                    print()
+                    verdicts(names, rounds)
+                written["rounds"], written["rate"] = rounds, said
             if not arguments.no_memory:
                 held = {kind.name: memory(kind, folder, load, own, load_core) for kind in kinds
                         if kind.name not in dropped}
