@@ -62,9 +62,9 @@ chaos: build real-vllm ## Injects every fault many times and keeps the table in 
 lint: deps
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 
-bench: build ## Measures the gateway beside nginx and HAProxy: times and memory (ROUNDS=…), 15 minutes on an idle machine
-	@scripts/bench-deps
-	Benchmarks/bench.py --stoker $(BIN) --rounds $(ROUNDS) --others
+bench: build ## Measures the gateway beside nginx and HAProxy: times and memory (ROUNDS=…, OTHERS=1), idle machine
+	@scripts/bench-deps $(if $(OTHERS),--others)
+	Benchmarks/bench.py --stoker $(BIN) --rounds $(ROUNDS) $(if $(OTHERS),--others)
 
 bench-counts: build ## Counts the gateway's instructions and system calls beside theirs: repeatable on a busy machine
 	@scripts/bench-deps

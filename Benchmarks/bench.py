@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Measures Stoker's worker against nginx and HAProxy, in turn, on the same machine. docs/benchmarks.md has the rest.
 
-    bench.py [--stoker PROGRAM] [--rounds 7] [--seconds 2] [--others] [--json FILE]
+    bench.py [--stoker PROGRAM] [--stoker-other PROGRAM] [--rounds 7] [--seconds 2] [--others] [--json FILE]
     bench.py --counts [--stoker PROGRAM]             instructions by callgrind and system calls by strace, instead of times
 """
 
 import argparse
+import glob
 import json
 import os
 import re
@@ -33,33 +34,70 @@ def build():
         subprocess.run(["cc", "-O2", "-o", f"{BUILD}/{name}", f"{HERE}/{name}.c"], check=True)
 
 
+# How much of the load's core may be in use, in percent, for latencies to be the gateway's and not the load's.
+BUSIEST = 70
+
+
+class LoadFailed(Exception):
+    """Most requests of a load failed: there is nothing to measure."""
+
+
+def processor(pid):
+    """Processor time of a process so far, in seconds, by the scheduler's own clock."""
+    total = 0.0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with open(path) as file:
+            total += int(file.read().split()[0]) / 1e9
+    return total
+
+
 class Load:
     """The load generator on its core."""
 
-    def __init__(self, core):
-        self.core = core
+    def __init__(self, core, standin=None, shares=True):
+        self.core, self.standin, self.shares = core, standin, shares
+        self.failures = 0
 
     def begin(self, *words):
+        self.words = words
         return subprocess.Popen([f"{BUILD}/load", *map(str, words)], stdout=subprocess.PIPE, text=True,
                                 preexec_fn=lambda: os.sched_setaffinity(0, self.core))
 
-    @staticmethod
-    def end(process):
+    def end(self, process):
+        """What a load measured. Requests that failed are counted; most of them is a failure."""
         text, _ = process.communicate()
         if process.returncode != 0:
-            raise SystemExit("the load failed")
+            raise LoadFailed(f"load {' '.join(map(str, self.words))} ended with {process.returncode}")
         result = json.loads(text)
-        if result["failures"]:
-            raise SystemExit(f"{result['failures']} requests failed")
+        self.failures += result["failures"]
+        if result["failures"] > result["done"] and not result["bytes"]:
+            raise LoadFailed(f"{result['failures']} requests failed, {result['done']} did not")
         return result
 
     def run(self, *words):
-        return self.end(self.begin(*words))
+        before = processor(self.standin) if self.standin else 0
+        result = self.end(self.begin(*words))
+        own, other = result["processor"], (processor(self.standin) if self.standin else 0) - before
+        result["load_busy"] = (own + other if self.shares else max(own, other)) / result["seconds"] * 100
+        return result
+
+
+def ages(result, streams, out):
+    out[f"chunk's age at {streams} streams, p50 µs"] = result["p50_us"]
+    out[f"chunk's age at {streams} streams, p99 µs"] = result["p99_us"]
+
+
+def latencies(result, out):
+    out["latency at the constant rate, p50 µs"] = result["p50_us"]
+    out["latency at the constant rate, p99 µs"] = result["p99_us"]
+    out["load's core at the constant rate, % busy"] = result["load_busy"]
+    out["requests late at the constant rate, %"] = max(0, result["late"]) / max(1, result["done"]) * 100
 
 
 def measure(gateway, load, arguments, chunk_bytes, rate):
     """One gateway's part of one round."""
     seconds, out = arguments.seconds, {}
+    load.failures = 0
 
     def cpu(*words):
         before = gateway.seconds()
@@ -68,20 +106,25 @@ def measure(gateway, load, arguments, chunk_bytes, rate):
 
     load.run(gateway.port, "closed", 64, 0.3, 450)
     used, result = cpu("closed", 64, seconds, 450)
-    out["CPU per request, µs"] = used / result["done"] * 1e6
+    if result["done"]:
+        out["CPU per request, µs"] = used / result["done"] * 1e6
     out["requests per second"] = result["done"] / result["seconds"]
     for streams, gap in STREAMS:
+        sleeps = gateway.sleeps()
         used, result = cpu("streams", streams, seconds, gap, 100)
-        chunks = result["bytes"] / chunk_bytes
-        out[f"CPU per chunk at {streams} streams, µs"] = used / chunks * 1e6
-        out[f"chunk's age at {streams} streams, p50 µs"] = result["p50_us"]
-        out[f"chunk's age at {streams} streams, p99 µs"] = result["p99_us"]
+        # Who writes events anew changes their length: those are counted by their marks.
+        chunks = result["bytes"] / chunk_bytes if gateway.verbatim else result["samples"]
+        if chunks:
+            out[f"CPU per chunk at {streams} streams, µs"] = used / chunks * 1e6
+            out[f"sleeps per chunk at {streams} streams"] = (gateway.sleeps() - sleeps) / chunks
+            ages(result, streams, out)
     used, result = cpu("closed", 4, seconds, 1 << 20)
-    out["CPU per MiB of request body, µs"] = used / (result["done"] * result["request_bytes"] / (1 << 20)) * 1e6
+    if result["done"]:
+        out["CPU per MiB of request body, µs"] = used / (result["done"] * result["request_bytes"] / (1 << 20)) * 1e6
     if rate:
         _, result = cpu("rate", 64, 2 * seconds, rate)
-        out["latency at the constant rate, p50 µs"] = result["p50_us"]
-        out["latency at the constant rate, p99 µs"] = result["p99_us"]
+        latencies(result, out)
+    out["failed requests"] = load.failures
     return out
 
 
@@ -89,14 +132,21 @@ def baseline(load, arguments, rate):
     """The same ages and latencies without a gateway between."""
     out = {}
     for streams, gap in STREAMS:
-        result = load.run(STANDIN_PORT, "streams", streams, arguments.seconds, gap, 100)
-        out[f"chunk's age at {streams} streams, p50 µs"] = result["p50_us"]
-        out[f"chunk's age at {streams} streams, p99 µs"] = result["p99_us"]
+        ages(load.run(STANDIN_PORT, "streams", streams, arguments.seconds, gap, 100), streams, out)
     if rate:
-        result = load.run(STANDIN_PORT, "rate", 64, 2 * arguments.seconds, rate)
-        out["latency at the constant rate, p50 µs"] = result["p50_us"]
-        out["latency at the constant rate, p99 µs"] = result["p99_us"]
+        latencies(load.run(STANDIN_PORT, "rate", 64, 2 * arguments.seconds, rate), out)
     return out
+
+
+def constant_rate(port, load, seconds):
+    """Half of what a gateway saturates at, or less where that would keep the load's own core too busy to measure:
+    the rate, and the saturation."""
+    result = load.run(port, "closed", 64, seconds, 450)
+    saturation = result["done"] / result["seconds"]
+    rate = saturation / 2
+    while load.run(port, "rate", 64, 0.7, int(rate))["load_busy"] > BUSIEST - 5 and rate > 500:
+        rate *= 0.9
+    return int(rate), saturation
 
 
 def memory(kind, folder, load, cores, other):
@@ -120,55 +170,139 @@ def memory(kind, folder, load, cores, other):
         gateway.stop()
 
 
-def table(kinds, rows, values):
+def table(names, rows, values, own="Stoker", beside=("nginx", "HAProxy", "Stoker other build")):
     """Medians, and medians of the ratios of each round."""
-    reference = [kind.name for kind in kinds if kind.name in ("nginx", "HAProxy")]
-    print("| | " + " | ".join(kind.name for kind in kinds)
-          + "".join(f" | Stoker ÷ {name}" for name in reference) + " |")
-    print("|---" * (1 + len(kinds) + len(reference)) + "|")
+    reference = [name for name in names if name in beside]
+    print("| | " + " | ".join(names) + "".join(f" | {own} ÷ {name}" for name in reference) + " |")
+    print("|---" * (1 + len(names) + len(reference)) + "|")
     for row in rows:
         cells = []
-        for kind in kinds:
-            found = [round_[kind.name][row] for round_ in values if row in round_.get(kind.name, {})]
-            cells.append(f"{statistics.median(found):,.1f}" if found else "–")
+        for name in names:
+            found = [round_[name][row] for round_ in values if row in round_.get(name, {})]
+            cells.append(f"{statistics.median(found):,.{2 if 'per chunk' in row else 1}f}" if found else "–")
         for name in reference:
-            ratios = [round_["Stoker"][row] / round_[name][row] for round_ in values
-                      if round_.get(name, {}).get(row) and row in round_.get("Stoker", {})]
-            cells.append(f"× {statistics.median(ratios):.2f}" if ratios else "–")
+            ratios = [round_[own][row] / round_[name][row] for round_ in values
+                      if round_.get(name, {}).get(row) and row in round_.get(own, {})]
+            cells.append(f"× {statistics.median(ratios):.2f}" if ratios and "added" not in row else "–")
         print(f"| {row} | " + " | ".join(cells) + " |")
 
 
-def times(arguments, kinds, cores, folder):
+def verdicts(names, rounds):
+    """What can be said of two loops and of latency, in words."""
+    def middle(name, row):
+        return statistics.median(r[name][row] for r in rounds if row in r.get(name, {}))
+
+    two = gateways.StokerTwoLoops.name
+    if two in names and "Stoker" in names:
+        for row in ["CPU per request, µs"] + [f"CPU per chunk at {streams} streams, µs" for streams, _ in STREAMS]:
+            ratio = statistics.median(r[two][row] / r["Stoker"][row] for r in rounds
+                                      if row in r.get(two, {}) and row in r.get("Stoker", {}))
+            print(f"* two loops ÷ one loop, {row}: × {ratio:.2f}")
+    if "nginx" in names and "Stoker" in names:
+        busy = max(middle(name, "load's core at the constant rate, % busy") for name in ("nginx", "Stoker", DIRECT))
+        row = "latency at the constant rate, p99 µs"
+        ours, theirs, direct = (middle(name, row) for name in ("Stoker", "nginx", DIRECT))
+        said = f"Stoker {ours:.0f} µs, nginx {theirs:.0f} µs, without a gateway {direct:.0f} µs"
+        if busy > BUSIEST or direct > min(ours, theirs):
+            print(f"* {row}: no verdict, the load's core was too busy ({busy:.0f} %): {said}")
+        else:
+            print(f"* {row}: {said}; the load's core was busy to {busy:.0f} % at most")
+
+
+DIRECT = "no gateway"
+
+
+def guarded(gateway, dropped, work):
+    """Does a gateway's part; one that fails is left out of the rest, by name."""
+    try:
+        return work()
+    except (LoadFailed, ProcessLookupError, FileNotFoundError, SystemExit) as error:
+        dropped[gateway.name] = str(error)
+        print(f"{gateway.name} is left out from here on: {error}; its log begins:", file=sys.stderr)
+        try:
+            with open(os.path.join(gateway.folder, "log"), errors="replace") as file:
+                print(file.read(2000), file=sys.stderr)
+        except OSError:
+            pass
+        return None
+
+
+def add_difference(result, direct):
+    """What a gateway adds to ages and latencies."""
+    for row, value in direct.items():
+        if row.startswith("latency") and row in result:
+            result[row.replace("latency", "latency added")] = result[row] - value
+        elif row.startswith("chunk's age") and row in result:
+            result[row.replace("chunk's age", "chunk's time in the gateway")] = result[row] - value
+
+
+def times(arguments, kinds, cores, folder, load):
+    """All gateways side by side, one under load at a time."""
     own, two, _, load_core = cores
-    load = Load(load_core)
     chunk_bytes = chunk_length()
-    running, rounds, rate = [], [], arguments.rate
+    running, rounds, rate, dropped, saturation, basis = [], [], arguments.rate, {}, 0, None
     try:
         for index, kind in enumerate(kinds):
-            place = two if kind.name.endswith("2 loops") else own
-            running.append(kind(folder, 19400 + index, STANDIN_PORT, place, load_core))
-            running[-1].start()
+            place = two if kind.loops > 1 else own
+            gateway = kind(folder, 19400 + index, STANDIN_PORT, place, load_core)
+            running.append(gateway)
+            guarded(gateway, dropped, gateway.start)
         for number in range(arguments.rounds):
-            results = {}
+            alive = [gateway for gateway in running if gateway.name not in dropped]
+            if not alive:
+                break
             # Each round begins with another one, so that none has always the quietest moment.
-            turn = running[number % len(running):] + running[:number % len(running)]
+            turn = alive[number % len(alive):] + alive[:number % len(alive)]
             if rate == 0:
-                nginx = next((gateway for gateway in running if gateway.name == "nginx"), running[0])
-                saturation = load.run(nginx.port, "closed", 64, arguments.seconds, 450)
-                rate = int(saturation["done"] / saturation["seconds"] / 2)
-            direct = baseline(load, arguments, rate)
+                basis = next((gateway for gateway in alive if gateway.name == "nginx"), alive[0])
+                rate, saturation = constant_rate(basis.port, load, arguments.seconds)
+            results = {DIRECT: baseline(load, arguments, rate)}
             for gateway in turn:
-                result = measure(gateway, load, arguments, chunk_bytes, rate)
-                for row, value in direct.items():
-                    result[row.replace("latency", "latency added").replace("chunk's age", "chunk's time in the gateway")] = (
-                        result.pop(row) - value)
-                results[gateway.name] = result
+                result = guarded(gateway, dropped, lambda: measure(gateway, load, arguments, chunk_bytes, rate))
+                if result:
+                    add_difference(result, results[DIRECT])
+                    results[gateway.name] = result
             rounds.append(results)
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
     finally:
         for gateway in running:
             gateway.stop()
-    return rounds, rate
+    said = f"constant rate {rate:,}/s"
+    if basis:
+        said += f", {rate / saturation:.0%} of {basis.name}'s saturation of {saturation:,.0f}/s here"
+    return rounds, said, dropped
+
+
+def others(arguments, cores, folder, load):
+    """Routers for language models, which have threads of their own that work while they idle: one runs at a time."""
+    own, _, _, load_core = cores
+    kinds = [gateways.Nginx, gateways.Stoker] + gateways.OTHERS
+    kinds = [kind for kind in kinds if kind.installed()]
+    dropped, rounds, chunk_bytes = {}, [], chunk_length()
+    for number in range(min(3, arguments.rounds)):
+        results = {}
+        for index, kind in enumerate(kinds):
+            if kind.name in dropped:
+                continue
+            gateway = kind(folder, 19700 + 10 * number + index, STANDIN_PORT, own, load_core)
+
+            def work():
+                gateway.start()
+                result = measure(gateway, load, arguments, chunk_bytes, 0)
+                result["memory after that, MiB"] = gateway.memory() / 1024
+                return result
+            try:
+                result = guarded(gateway, dropped, work)
+                if result:
+                    results[kind.name] = result
+            finally:
+                gateway.stop()
+        rounds.append(results)
+        print(f"others: round {number + 1}", file=sys.stderr, flush=True)
+    names = [kind.name for kind in kinds if kind.name not in dropped]
+    if "Stoker" in names:
+        table(names, list(rounds[0]["Stoker"]), rounds, beside=[kind.name for kind in kinds if kind.name != "Stoker"])
+    return rounds, dropped
 
 
 def chunk_length():
@@ -188,10 +322,12 @@ def instructions(kinds, folder, cores):
     """User instructions per request and per chunk, by callgrind: the difference of a longer and a shorter run."""
     own, _, _, load_core = cores
     load, out = Load(load_core), {}
-    program = os.path.join(folder, "stoker")
     # Callgrind cannot read all of Swift's debugging information, and needs only the names.
-    subprocess.run(["strip", "-g", "-o", program, gateways.Stoker.program], check=True)
-    gateways.Stoker.program = program
+    for kind in kinds:
+        if "program" in vars(kind):
+            program = os.path.join(folder, kind.__name__)
+            subprocess.run(["strip", "-g", "-o", program, kind.program], check=True)
+            kind.program = program
     port = 19600
 
     def count(kind, *words):
@@ -284,8 +420,9 @@ def counts(arguments, kinds, folder, cores):
         print()
     else:
         print("strace is not installed: no system calls are counted", file=sys.stderr)
-    found = instructions(kinds + [gateways.StokerTwoLoops], folder, cores)
-    table(kinds + [gateways.StokerTwoLoops], list(found["Stoker"]), [found])
+    kinds = kinds + [gateways.StokerTwoLoops]
+    found = instructions(kinds, folder, cores)
+    table([kind.name for kind in kinds], list(found["Stoker"]), [found])
     for row in found["Stoker"]:
         ratio = found[gateways.StokerTwoLoops.name][row] / found["Stoker"][row]
         print(f"\ntwo loops ÷ one, {row}: × {ratio:.2f}", end="")
@@ -295,10 +432,13 @@ def counts(arguments, kinds, folder, cores):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stoker", default=os.path.join(HERE, "../.build/release/stoker"))
+    parser.add_argument("--stoker-other", help="another build of Stoker, measured in the same rounds")
+    parser.add_argument("--only", help="names, with commas between, of what to measure: nginx, HAProxy, Stoker…")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--rate", type=int, default=0, help="requests per second; default: half of nginx's saturation")
-    parser.add_argument("--others", action="store_true", help="vllm-router, sglang-router, LiteLLM, where installed")
+    parser.add_argument("--rate", type=int, default=0, help="the constant one, per second; default: half of nginx's saturation, "
+                        f"or less where that would use more than {BUSIEST} %% of the load's core")
+    parser.add_argument("--others", action="store_true", help="also vllm-router, sglang-router, LiteLLM, where installed: scripts/bench-deps --others")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--counts", action="store_true", help="instructions and system calls instead of times")
     parser.add_argument("--json", help="where to write every value of every round")
@@ -322,6 +462,13 @@ def main():
         if not kind.installed():
             print(f"{kind.name} is not installed: scripts/bench-deps installs it", file=sys.stderr)
     kinds = [kind for kind in (gateways.Nginx, gateways.HAProxy, gateways.Stoker) if kind.installed()]
+    if arguments.stoker_other:
+        gateways.StokerOther.program = os.path.abspath(arguments.stoker_other)
+        kinds.append(gateways.StokerOther)
+    timed = kinds + [gateways.StokerTwoLoops]
+    if arguments.only:
+        wanted = arguments.only.split(",")
+        kinds, timed = ([kind for kind in list_ if kind.name in wanted] for list_ in (kinds, timed))
     with tempfile.TemporaryDirectory(prefix="stoker-bench-") as folder:
         standin = subprocess.Popen([f"{BUILD}/standin", str(STANDIN_PORT)],
                                    preexec_fn=lambda: os.sched_setaffinity(0, standin_core))
@@ -331,26 +478,38 @@ def main():
                 if not shutil.which("valgrind"):
                     raise SystemExit("--counts needs valgrind: scripts/bench-deps installs it")
                 return counts(arguments, kinds, folder, cores)
-            timed = kinds + [gateways.StokerTwoLoops]
-            if arguments.others:
-                timed += [kind for kind in (gateways.VllmRouter, gateways.SglangRouter, gateways.LiteLLM)
-                          if kind.installed()]
-            rounds, rate = times(arguments, timed, cores, folder)
-            print(f"\n{len(rounds)} rounds of {arguments.seconds:g} s, {count} cores; constant rate {rate:,}/s\n")
-            rows = list(rounds[0]["Stoker"])
-            table(timed, rows, rounds)
-            for row in rows[:1] + [row for row in rows if row.startswith("CPU per chunk")]:
-                ratio = statistics.median(r[gateways.StokerTwoLoops.name][row] / r["Stoker"][row] for r in rounds)
-                print(f"\ntwo loops ÷ one, {row}: × {ratio:.2f}", end="")
-            print()
-            held = {}
+            load = Load(load_core, standin.pid, standin_core == load_core)
+            written, dropped = {}, {}
+            if arguments.rounds and timed:
+                rounds, said, dropped = times(arguments, timed, cores, folder, load)
+                names = [kind.name for kind in timed if kind.name not in dropped]
+                print(f"\n{len(rounds)} rounds of {arguments.seconds:g} s, {count} cores; {said}\n")
+                if names:
+                    table([DIRECT] + names, list(rounds[0][names[0]]), rounds)
+                    print()
+                    verdicts(names, rounds)
+                written["rounds"], written["rate"] = rounds, said
             if not arguments.no_memory:
-                held = {kind.name: memory(kind, folder, Load(load_core), own, load_core) for kind in kinds}
+                held = {kind.name: memory(kind, folder, load, own, load_core) for kind in kinds
+                        if kind.name not in dropped}
                 print()
-                table(kinds, list(held["Stoker"]), [held])
+                if held:
+                    table(list(held), list(next(iter(held.values()))), [held])
+                written["memory"] = held
+            if arguments.others:
+                for kind in gateways.OTHERS:
+                    if not kind.installed():
+                        print(f"{kind.name} is not installed: scripts/bench-deps --others installs it", file=sys.stderr)
+                print()
+                written["others"], missing = others(arguments, cores, folder, load)
+                dropped |= missing
             if arguments.json:
                 with open(arguments.json, "w") as file:
-                    json.dump({"rounds": rounds, "memory": held, "rate": rate}, file, indent=1)
+                    json.dump(written, file, indent=1)
+            for name, why in dropped.items():
+                print(f"\n{name} was left out: {why}")
+            if "Stoker" in dropped:
+                raise SystemExit(1)
         finally:
             standin.terminate()
             standin.wait()

@@ -52,6 +52,8 @@ class Gateway:
 
     name = ""
     loops = 1
+    # Whether a stream's bytes leave as they came, so that chunks can be counted by bytes.
+    verbatim = True
 
     def __init__(self, folder, port, upstream, cores, other_cores):
         self.folder = os.path.join(folder, f"{self.name.replace(' ', '-')}-{port}")
@@ -78,6 +80,15 @@ class Gateway:
             for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
                 with open(path) as file:
                     total += int(file.read().split()[0]) / 1e9
+        return total
+
+    def sleeps(self):
+        """How often the workers have gone to sleep so far."""
+        total = 0
+        for pid in self.workers:
+            for path in glob.glob(f"/proc/{pid}/task/*/status"):
+                with open(path) as file:
+                    total += next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
         return total
 
     def memory(self):
@@ -296,58 +307,67 @@ gateway: {{ loops: {self.loops} }}
 
 
 class StokerTwoLoops(Stoker):
-    name = "Stoker, 2 loops"
+    name = "Stoker 2 loops"
     loops = 2
 
 
-class VllmRouter(Gateway):
-    name = "vllm-router"
+class StokerOther(Stoker):
+    """Another build, to be compared in the same rounds."""
 
-    @staticmethod
-    def installed():
-        return shutil.which("vllm-router")
+    name = "Stoker other build"
+    program = ""
+
+
+class Other(Gateway):
+    """A router for language models, from an environment of its own that scripts/bench-deps --others makes."""
+
+    program = ""
+    verbatim = False
+
+    @classmethod
+    def installed(cls):
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        dev = os.environ.get("STOKER_DEV_DIR") or os.path.join(cache, "stoker-dev")
+        path = os.path.join(dev, "bench", cls.program, "bin", cls.program)
+        return path if os.access(path, os.X_OK) else shutil.which(cls.program)
 
     def start(self):
-        self.launch(["vllm-router", "--worker-urls", f"http://127.0.0.1:{self.upstream}", "--host", "127.0.0.1",
-                     "--port", str(self.port), "--prometheus-port", str(self.port + 2000)])
-        self.settle()
-
-    def settle(self):
+        self.launch([self.installed(), *self.words()], cwd=self.folder)
         time.sleep(3)
         self.workers = [self.process.pid] + children(self.process.pid)
         for pid in self.workers:
             pin(pid, self.cores)
 
+    def words(self):
+        raise NotImplementedError
+
+
+class VllmRouter(Other):
+    name = program = "vllm-router"
+
+    def words(self):
+        return ["--worker-urls", f"http://127.0.0.1:{self.upstream}", "--host", "127.0.0.1", "--port", str(self.port),
+                "--prometheus-port", str(self.port + 2000)]
+
 
 class SglangRouter(VllmRouter):
-    name = "sglang-router"
-
-    @staticmethod
-    def installed():
-        return shutil.which("sglang-router")
-
-    def start(self):
-        self.launch(["sglang-router", "--worker-urls", f"http://127.0.0.1:{self.upstream}", "--host", "127.0.0.1",
-                     "--port", str(self.port), "--prometheus-port", str(self.port + 2000)])
-        self.settle()
+    name = program = "sglang-router"
 
 
-class LiteLLM(VllmRouter):
-    name = "LiteLLM"
+class LiteLLM(Other):
+    name, program = "LiteLLM", "litellm"
 
-    @staticmethod
-    def installed():
-        return shutil.which("litellm")
-
-    def start(self):
+    def words(self):
         config = self.write("litellm.yaml", f"""
 model_list:
   - model_name: vllm/org/model
     litellm_params: {{ model: openai/org/model, api_base: "http://127.0.0.1:{self.upstream}/v1", api_key: none }}
 general_settings: {{ master_key: {KEY} }}
 """)
-        self.launch(["litellm", "--config", config, "--host", "127.0.0.1", "--port", str(self.port)])
-        self.settle()
+        return ["--config", config, "--host", "127.0.0.1", "--port", str(self.port)]
+
+
+OTHERS = [VllmRouter, SglangRouter, LiteLLM]
 
 
 def receive(peer, count):

@@ -7,13 +7,13 @@
 //                                                          distances so that their chunks do not come in bursts
 //   load PORT hold STREAMS SECONDS GAP_US CHUNKS           the same, opened at 1,000 a second, then held open
 //
+// A request that fails is counted, and its connection made anew; when a thousand have failed, and more than succeeded, it ends.
 // Chunks are counted by bytes delivered. Every chunk carries the moment of its writing, so its age is known.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -42,6 +42,7 @@ static size_t requestLength;
 static int poller, port, amount;
 static bool streams;
 static unsigned long done, bytesDelivered, failures;
+static bool unreachable;
 static uint32_t *latencies;  // units of 100 ns
 static size_t latencyCount, latencyRoom;
 static char buffer[1 << 18];
@@ -91,11 +92,19 @@ static bool open_connection(struct connection *c) {
     return true;
 }
 
+// Makes a connection anew whose request has failed, whatever it failed of.
+static void fail(struct connection *c, const char *why, size_t length) {
+    if (failures++ == 0) fprintf(stderr, "load: the first failure: %.*s\n", (int)(length < 300 ? length : 300), why);
+    close(c->fd);
+    if (!open_connection(c)) unreachable = true;
+}
+
 static void push(struct connection *c) {
     while (c->unsent > 0) {
         ssize_t sent = send(c->fd, request + requestLength - c->unsent, c->unsent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0) {
-            if (errno != EAGAIN) { failures++; c->unsent = 0; return; }
+            // What broke is told by the next read.
+            if (errno != EAGAIN) { c->unsent = 0; return; }
             struct epoll_event interest = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
             epoll_ctl(poller, EPOLL_CTL_MOD, c->fd, &interest);
             return;
@@ -124,32 +133,47 @@ static void ages(const char *data, size_t length) {
     }
 }
 
-// Whether the response has ended.
-static bool take(struct connection *c) {
+enum progress { unfinished, finished, failed };
+
+static enum progress take(struct connection *c) {
     ssize_t got = recv(c->fd, buffer, sizeof buffer - 1, MSG_DONTWAIT);
-    if (got < 0 && errno == EAGAIN) return false;
-    if (got <= 0) { failures++; close(c->fd); open_connection(c); return true; }
+    if (got < 0 && errno == EAGAIN) return unfinished;
+    if (got <= 0) {
+        const char *why = got < 0 ? strerror(errno) : "the connection ended";
+        bool waited = c->busy;
+        if (!waited) { close(c->fd); if (!open_connection(c)) unreachable = true; return unfinished; }
+        fail(c, why, strlen(why));
+        return failed;
+    }
     char *data = buffer;
     size_t length = (size_t)got;
     buffer[got] = 0;
     if (!c->headDone) {
         char *end = memmem(data, length, "\r\n\r\n", 4);
-        if (!end || strncmp(data, "HTTP/1.1 200", 12)) { failures++; fprintf(stderr, "%.200s\n", data); exit(1); }
+        if (!end || strncmp(data, "HTTP/1.1 200", 12)) { fail(c, data, length); return failed; }
         c->headDone = true;
         size_t head = (size_t)(end - data) + 4;
         if (!streams) {
             char *field = strcasestr(data, "\r\ncontent-length:");
+            if (!field) { fail(c, data, length); return failed; }
             c->need = head + strtoul(field + 17, NULL, 10);
         }
         if (streams) { data += head; length -= head; }
     }
-    if (!streams) { c->got += length; return c->got >= c->need; }
+    if (!streams) { c->got += length; return c->got >= c->need ? finished : unfinished; }
     bytesDelivered += length;
     ages(data, length);
     for (size_t index = length > 4 ? length - 4 : 0; index < length; index++)
         c->tail = c->tail << 8 | (unsigned char)data[index];
     // The last chunk: 0 CR LF CR LF.
-    return c->tail == 0x0d0a0d0a;
+    return c->tail == 0x0d0a0d0a ? finished : unfinished;
+}
+
+// Seconds of processor time so far.
+static double processor(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -194,10 +218,13 @@ int main(int count, char **words) {
         for (int index = 0; index < amount; index++)
             if (!limit || (long)started < limit) { started++; start(&connections[index], now()); }
     struct epoll_event events[256];
-    int idle = 0, next = 0;
+    int next = 0;
+    double spent = processor();
     uint64_t moment;
-    while ((moment = now()) < end && !(limit && (long)done >= limit)) {
+    while ((moment = now()) < end && !(limit && (long)(done + failures) >= limit)) {
+        if (unreachable || (failures >= 1000 && failures > done)) break;
         int wait = 100;
+        uint64_t rest = 0;
         if (rate) {
             // Those whose moment has come leave, on whichever connection is free.
             while (begin + started * 1000000000u / (uint64_t)rate <= moment) {
@@ -207,12 +234,11 @@ int main(int count, char **words) {
                 start(&connections[next], begin + started * 1000000000u / (uint64_t)rate);
                 started++;
             }
-            wait = 0;
             // Sleeps until the next is due, so that the stand-in has the processor where both share one.
             uint64_t due = begin + started * 1000000000u / (uint64_t)rate, present = now();
-            struct pollfd ready = {.fd = poller, .events = POLLIN};
-            struct timespec rest = {.tv_nsec = due > present ? (long)(due - present < 100000000 ? due - present : 100000000) : 0};
-            if (rest.tv_nsec > 0) ppoll(&ready, 1, &rest, NULL);
+            rest = due > present ? due - present : 0;
+            // All connections wait for an answer: so does this.
+            if (connections[next].busy && rest == 0) rest = 100000000;
         }
         if (hold && opened < amount) {
             while (opened < amount && begin + (uint64_t)opened * 1000000u <= moment) {
@@ -227,8 +253,8 @@ int main(int count, char **words) {
             if (begin + (uint64_t)begun * distance > moment) break;
             start(&connections[begun], moment);
         }
-        int ready = epoll_wait(poller, events, 256, wait);
-        idle = ready == 0 ? idle + 1 : 0;
+        struct timespec pause = {.tv_nsec = (long)(rest < 100000000 ? rest : 100000000)};
+        int ready = rate ? epoll_pwait2(poller, events, 256, &pause, NULL) : epoll_wait(poller, events, 256, wait);
         for (int index = 0; index < ready; index++) {
             struct connection *c = events[index].data.ptr;
             if (events[index].events & EPOLLOUT) {
@@ -238,10 +264,14 @@ int main(int count, char **words) {
                     epoll_ctl(poller, EPOLL_CTL_MOD, c->fd, &interest);
                 }
             }
-            if (!(events[index].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || !take(c)) continue;
-            done++;
+            if (!(events[index].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) continue;
+            enum progress progress = take(c);
+            if (progress == unfinished) continue;
             lastByte = now();
-            if (!streams) note(lastByte - c->due);
+            if (progress == finished) {
+                done++;
+                if (!streams) note(lastByte - c->due);
+            }
             c->busy = false;
             if (rate || hold) continue;
             if (!limit || (long)started < limit) { started++; start(c, lastByte); }
@@ -250,8 +280,9 @@ int main(int count, char **words) {
     double elapsed = (double)((limit ? lastByte : now()) - begin) / 1e9;
     qsort(latencies, latencyCount, sizeof *latencies, ascending);
     printf("{\"done\":%lu,\"failures\":%lu,\"seconds\":%.4f,\"bytes\":%lu,\"samples\":%zu,\"p50_us\":%.1f,\"p90_us\":%.1f,"
-        "\"p99_us\":%.1f,\"late\":%ld,\"request_bytes\":%zu}\n",
+        "\"p99_us\":%.1f,\"late\":%ld,\"request_bytes\":%zu,\"processor\":%.4f}\n",
         done, failures, elapsed, bytesDelivered, latencyCount, percentile(0.5), percentile(0.9), percentile(0.99),
-        rate ? (long)((double)rate * elapsed) - (long)done : 0, requestLength);
+        rate ? (long)((double)rate * elapsed) - (long)done : 0, requestLength,
+        processor() - spent);
     return 0;
 }

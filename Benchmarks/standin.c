@@ -19,11 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_FD = 65536, HEAD = 16384, EVENT = 256 };
+enum { MAX_FD = 65536, HEAD = 16384 };
 
 struct connection {
     char *data;          // the head and the beginning of the body
@@ -33,7 +34,7 @@ struct connection {
     uint64_t gap, due;   // nanoseconds
     struct connection *next;
     int fd;
-    bool inBody, streaming, queued, blocked;
+    bool inBody, streaming, queued, blocked, ended;
 };
 
 static struct connection connections[MAX_FD];
@@ -73,15 +74,27 @@ static const char body[] =
     "{\"id\":\"chatcmpl-0123456789abcdef\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"org/model\",\"choices\":"
     "[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"A short answer.\"},\"finish_reason\":\"stop\"}],"
     "\"usage\":{\"prompt_tokens\":90,\"total_tokens\":94,\"completion_tokens\":4}}";
-static const char eventFormat[] =
-    "data: {\"id\":\"chatcmpl-0123456789abcdef\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"org/model\","
-    "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" t%019llu\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+// One event in its chunk; the nineteen digits behind "t0" are the moment of its writing.
+static char eventText[] =
+    "%x\r\ndata: {\"id\":\"chatcmpl-0123456789abcdef\",\"object\":\"chat.completion.chunk\",\"created\":1,"
+    "\"model\":\"org/model\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" t0000000000000000000\"},"
+    "\"logprobs\":null,\"finish_reason\":null}]}\n\n\r\n";
+static size_t eventLength;
+static char *eventDigits;
+
+// Writes the length of the one chunk into its text, once.
+static void prepareEvent(void) {
+    char text[sizeof eventText + 16];
+    size_t payload = strlen(eventText) - strlen("%x\r\n") - strlen("\r\n");
+    eventLength = (size_t)snprintf(text, sizeof text, "%zx%s", payload, eventText + 2);
+    memcpy(eventText, text, eventLength);
+    eventDigits = (char *)memmem(eventText, eventLength, "\" t0", 4) + 3;
+}
 
 static bool event(struct connection *c) {
-    char text[EVENT + 64], whole[EVENT + 96];
-    int length = snprintf(text, sizeof text, eventFormat, (unsigned long long)now());
-    int all = snprintf(whole, sizeof whole, "%x\r\n%s\r\n", length, text);
-    return put(c, whole, (size_t)all);
+    uint64_t moment = now();
+    for (int digit = 18; digit >= 0; digit--, moment /= 10) eventDigits[digit] = (char)('0' + moment % 10);
+    return put(c, eventText, eventLength);
 }
 
 static void finish(struct connection *c) {
@@ -149,10 +162,12 @@ static void readable(struct connection *c) {
             if (got < 0) return;
             c->bodyLeft -= (size_t)got;
             if (c->bodyLeft == 0) { c->held = 0; plain(c, "application/json", body); }
+            if (c->fd < 0) return;
             continue;
         }
         if (!c->data) { c->room = HEAD; c->data = malloc(HEAD + 1); }
-        ssize_t got = recv(c->fd, c->data + c->held, c->room - c->held, 0);
+        size_t asked = c->room - c->held;
+        ssize_t got = recv(c->fd, c->data + c->held, asked, 0);
         if (got == 0 || (got < 0 && errno != EAGAIN)) return drop(c);
         if (got < 0) {
             if (c->held == 0) { free(c->data); c->data = NULL; }
@@ -180,6 +195,11 @@ static void readable(struct connection *c) {
             memmove(c->data, c->data + headLength + length, c->held);
             c->data[c->held] = 0;
         }
+        // Fewer bytes than asked for: no more have come, and epoll tells of the next ones.
+        if (c->bodyLeft == 0 && (size_t)got < asked && !c->ended) {
+            if (c->held == 0) { free(c->data); c->data = NULL; }
+            return;
+        }
     }
 }
 
@@ -193,23 +213,31 @@ int main(int count, char **words) {
         perror("standin");
         return 1;
     }
+    prepareEvent();
+    prctl(PR_SET_TIMERSLACK, 1);
     poller = epoll_create1(0);
     struct epoll_event interest = {.events = EPOLLIN, .data.fd = listener}, events[256];
     epoll_ctl(poller, EPOLL_CTL_ADD, listener, &interest);
     while (true) {
-        int timeout = -1;
+        // Sleeps to the very moment: milliseconds would make it turn without pause on a processor that it may share.
+        struct timespec rest = {0};
         if (first) {
-            uint64_t moment = now();
-            timeout = first->due <= moment ? 0 : (int)((first->due - moment) / 1000000);
+            uint64_t moment = now(), left = first->due <= moment ? 0 : first->due - moment;
+            rest = (struct timespec){.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
         }
-        int ready = epoll_wait(poller, events, 256, timeout);
+        int ready = epoll_pwait2(poller, events, 256, first ? &rest : NULL, NULL);
         for (int index = 0; index < ready; index++) {
             int fd = events[index].data.fd;
-            if (fd != listener) { readable(&connections[fd]); continue; }
+            if (fd != listener) {
+                if (events[index].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) connections[fd].ended = true;
+                readable(&connections[fd]);
+                continue;
+            }
             while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
                 if (fd >= MAX_FD) { close(fd); continue; }
                 setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
                 connections[fd].fd = fd;
+                connections[fd].ended = false;
                 interest = (struct epoll_event){.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.fd = fd};
                 epoll_ctl(poller, EPOLL_CTL_ADD, fd, &interest);
             }

@@ -186,6 +186,9 @@ extension EventLoop {
         let headLength = client.pointee.upstreamHeadLength
         let bodyStart = client.pointee.bodyStart
         let bodyEnd = bodyStart + client.pointee.bodyLength
+        if client.pointee.sent == 0, bodyEnd > bodyStart, head.count &+ client.pointee.bodyLength <= Self.copyLimit {
+            return writeCopied(client, upstream)
+        }
         var parts = (iovec(), iovec(), iovec(), iovec())
         return withUnsafeMutablePointer(to: &parts) { tuple in
             tuple.withMemoryRebound(to: iovec.self, capacity: 4) { list in
@@ -215,6 +218,28 @@ extension EventLoop {
                 return upstream.pointee.socket.write(list, count)
             }
         }
+    }
+
+    /// Writes a small request in one stretch: copying it costs less than the kernel's way through several.
+    @inline(__always) private func writeCopied(_ client: ClientPointer, _ upstream: UpstreamPointer) -> Socket.Outcome {
+        let head = client.pointee.upstreamHead.view
+        let headLength = client.pointee.upstreamHeadLength
+        let body = client.pointee.inbound.view
+        let bodyEnd = client.pointee.bodyStart + client.pointee.bodyLength
+        var length = 0
+        func add(_ view: ByteView) {
+            memcpy(scratch + length, view.base, view.count)
+            length &+= view.count
+        }
+        add(head.slice(0, headLength))
+        if client.pointee.modelEnd > client.pointee.modelStart {
+            add(body.slice(client.pointee.bodyStart, client.pointee.modelStart))
+            add(head.dropping(headLength))
+            add(body.slice(client.pointee.modelEnd, bodyEnd))
+        } else {
+            add(body.slice(client.pointee.bodyStart, bodyEnd))
+        }
+        return upstream.pointee.socket.write(ByteView(UnsafePointer(scratch), length))
     }
 
     /// Something happened on a server's socket.

@@ -98,6 +98,11 @@ extension EventLoop {
         guard client.pointee.outbound.isEmpty, !second.isEmpty else {
             return send(client, first.view) && send(client, second)
         }
+        if second.count <= min(first.room, Self.copyLimit) {
+            var whole = first
+            whole.append(second)
+            return send(client, whole.view)
+        }
         var parts = (iovec(), iovec())
         parts.0.iov_base = UnsafeMutableRawPointer(mutating: first.view.base)
         parts.0.iov_len = first.count

@@ -17,6 +17,8 @@ final class EventLoop: @unchecked Sendable {
     static let usualConnections = 32_768
     /// The most interim responses before the one that counts.
     static let interimLimit: UInt16 = 32
+    /// The most bytes that are copied to be written in one stretch.
+    static let copyLimit = 4 << 10
     /// The most bytes of one read.
     static let readSize = 64 << 10
 
