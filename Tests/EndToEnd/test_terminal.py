@@ -11,10 +11,10 @@ import struct
 import subprocess
 import tempfile
 import termios
-import time
 
 import pytest
 
+import clean_root
 import harness
 from harness import BIN, Stoker, eventually
 
@@ -149,8 +149,8 @@ def test_outcomes_as_json(daemon, tmp_path):
     drained = outcome("drain", "chat-0")
     assert drained["command"] == "drain" and drained["done"] and drained["name"] == "chat-0"
     assert [(i["id"], i["state"]) for i in drained["instances"]] == [("chat-0", "draining")]
-    assert outcome("undrain", "chat", "--no-wait")["done"] is False
-    assert {i["id"] for i in outcome("undrain", "chat")["instances"]} == {"chat-0", "chat-1"}
+    assert outcome("undrain", "chat-0", "--no-wait")["done"] is False
+    assert {i["id"] for i in outcome("restart", "chat")["instances"]} == {"chat-0", "chat-1"}
     assert outcome("attach", "spare", "http://127.0.0.1:9") == {"name": "spare", "attached": True}
     assert outcome("detach", "spare") == {"name": "spare", "attached": False}
     plan = outcome("reload", "--plan")
@@ -175,16 +175,24 @@ def test_a_reload_shows_what_it_waits_for(daemon):
         daemon.wait_state("chat-1", "ready")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completions_are_read_by_their_shells(daemon, shell, tmp_path):
-    script = daemon.cli("--generate-completion-script", shell).stdout
-    (tmp_path / "script").write_text(script)
-    for word in ("status", "undrain", "--json", "--no-wait"):
-        assert word.lstrip("-") in script
-    program = subprocess.run(["sh", "-c", f"command -v {shell}"], capture_output=True, text=True).stdout.strip()
-    if not program:
-        pytest.skip(f"{shell} is not installed")
-    subprocess.run([program, "-n", tmp_path / "script"], check=True, capture_output=True)
+def test_shells_read_their_completions(daemon, tmp_path):
+    """bash here, zsh and fish in a clean root, where fish also completes."""
+    scripts = {shell: daemon.cli("--generate-completion-script", shell).stdout for shell in ("bash", "zsh", "fish")}
+    for script in scripts.values():
+        assert "undrain" in script and "no-wait" in script
+    (tmp_path / "bash").write_text(scripts["bash"])
+    subprocess.run(["bash", "-n", tmp_path / "bash"], check=True)
+    (tmp_path / "root").mkdir()
+    with clean_root.Root("bookworm", tmp_path / "root") as root:
+        got = root.step("apt-get update -qq && apt-get install -y -qq --no-install-recommends zsh fish >/dev/null")
+        assert got.returncode == 0, got.stderr
+        for shell in ("zsh", "fish"):
+            root.path(f"/root/{shell}").write_text(scripts[shell])
+            read = root.step(f"{shell} -n /root/{shell}")
+            assert (read.returncode, read.stderr) == (0, ""), (shell, read.stderr)
+        completed = root.step("fish -c 'source /root/fish; complete -C \"stoker undr\"; complete -C \"stoker status --w\"'")
+        words = [line.split("\t")[0] for line in completed.stdout.splitlines()]
+        assert words == ["undrain", "--watch"], completed.stdout + completed.stderr
 
 
 def test_bash_completes_commands_and_options(daemon, tmp_path):
@@ -194,7 +202,7 @@ def test_bash_completes_commands_and_options(daemon, tmp_path):
         words = line.split(" ")
         asked = subprocess.run(
             ["bash", "-c", f"source {tmp_path}/script; COMP_LINE='{line}' COMP_POINT={len(line)} "
-             f"COMP_WORDS=({' '.join(repr(w) for w in words)}) COMP_CWORD={len(words) - 1}; _stoker; "
+             f"COMP_WORDS=({' '.join(repr(w) for w in words)}) COMP_CWORD={len(words) - 1}; _stoker stoker '{words[-1]}' '{words[-2]}'; "
              "printf '%s\\n' \"${COMPREPLY[@]}\""], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
         assert asked.returncode == 0, asked.stderr
         return asked.stdout.split()
