@@ -18,6 +18,12 @@ extension Preflight {
                             + "command: [/opt/vllm/bin/vllm, serve]"))
             return
         }
+        if let reader, let obstacle = reader.obstacle(to: file) {
+            report.add(
+                .error, "\(path).command",
+                "\(file) cannot be read by \(reader.name), whom the unit runs as (\(obstacle) is in the way): install vLLM "
+                    + "where that user may look, such as /opt/vllm, or let it in ('chmod o+x \(obstacle)')")
+        }
         guard launch.command.dropFirst().first == "serve" || word.hasSuffix("vllm") else {
             report.facts.append("\(path): runs \(file)")
             return

@@ -69,6 +69,12 @@ extension Preflight {
                 report.add(.error, "admin.token_file", "\(error)")
             }
         }
+        if let file, let reader, let obstacle = reader.obstacle(to: file) {
+            report.add(
+                .error, "(document)",
+                "\(file) cannot be read by \(reader.name), whom the unit runs as (\(obstacle) is in the way): "
+                    + "'chgrp \(reader.name) \(file)' and 'chmod 640 \(file)'")
+        }
         for (path, file) in keyFiles.sorted(by: { $0.key < $1.key }) { checkKeyFile(file, path, &report) }
         if let tls = configuration.tls {
             for (key, file) in [("certificate_file", tls.certificateFile), ("key_file", tls.keyFile)] {

@@ -6,6 +6,8 @@ import Glibc
 public struct Preflight {
     /// A configuration without problems of its own.
     public var configuration: Configuration
+    /// The configuration's file; nil where the environment stands alone.
+    public var file: String?
     /// The environment that the daemon would have.
     public var environment: [String: String]
     /// Where state and sockets would be.
@@ -51,7 +53,16 @@ public struct Preflight {
         self.environment = environment
         self.directories = directories
         self.keyFiles = keyFiles
-        unit = file == ConfigurationLoader.defaultFile ? UnitFile.find() : nil
+        self.file = file
+        if file == ConfigurationLoader.defaultFile { use(UnitFile.find()) }
+    }
+
+    /// Looks at everything as the unit's daemon would: with its environment, not with the caller's.
+    mutating func use(_ unit: UnitFile?) {
+        self.unit = unit
+        guard let unit else { return }
+        let user = unit.settings["User"]?.value
+        environment = unit.environment(home: user.flatMap { Reader($0)?.home })
     }
 
     /// Looks at everything.

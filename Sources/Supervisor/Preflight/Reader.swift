@@ -5,6 +5,8 @@ import Glibc
 struct Reader: Sendable, Hashable {
     /// The user's name.
     var name: String
+    /// Where the user is at home.
+    var home: String?
     private let user: uid_t
     private let groups: Set<gid_t>
 
@@ -15,9 +17,11 @@ struct Reader: Sendable, Hashable {
         guard let entry = getpwnam(name) else { return nil }
         self.name = name
         user = entry.pointee.pw_uid
+        home = String(cString: entry.pointee.pw_dir)
         var count: Int32 = 256
+        let own = entry.pointee.pw_gid
         var found = [gid_t](repeating: 0, count: Int(count))
-        guard getgrouplist(name, entry.pointee.pw_gid, &found, &count) >= 0 else { return nil }
+        guard getgrouplist(name, own, &found, &count) >= 0 else { return nil }
         groups = Set(found.prefix(Int(count))).union(extra.compactMap { getgrnam($0)?.pointee.gr_gid })
     }
 

@@ -16,6 +16,8 @@ struct UnitFile: Sendable, Hashable {
     var file: String
     /// Settings of `[Service]` by name.
     var settings: [String: Setting] = [:]
+    /// What its `Environment=` lines set; variables of an `EnvironmentFile=` are not known.
+    var variables: [String: String] = [:]
 
     /// Where systemd looks for units, the first one found counts; drop-ins of all of them do.
     static let folders = [
@@ -56,8 +58,44 @@ struct UnitFile: Sendable, Hashable {
             else { continue }
             let name = Self.trimmed(content[..<equals])
             let value = Self.trimmed(content[content.index(after: equals)...])
+            if name == "Environment" {
+                if value.isEmpty { variables = [:] }
+                variables.merge(Self.assignments(value)) { $1 }
+            }
             settings[name] = value.isEmpty ? nil : Setting(value: value, file: file, line: number + 1)
         }
+    }
+
+    /// The environment that systemd gives to what the unit starts, of which the caller's own is no part.
+    ///
+    /// - Parameter home: The user's.
+    func environment(home: String?) -> [String: String] {
+        var environment = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        environment["HOME"] = home
+        return environment.merging(variables) { $1 }
+    }
+
+    /// `A=b "C=d e"` as variables.
+    static func assignments(_ text: String) -> [String: String] {
+        var words: [String] = [""]
+        var quote: Character?
+        for character in text {
+            if character == quote {
+                quote = nil
+            } else if quote == nil, character == "\"" || character == "'" {
+                quote = character
+            } else if quote == nil, character == " " || character == "\t" {
+                words.append("")
+            } else {
+                words[words.count - 1].append(character)
+            }
+        }
+        var found: [String: String] = [:]
+        for word in words {
+            guard let equals = word.firstIndex(of: "=") else { continue }
+            found[String(word[..<equals])] = String(word[word.index(after: equals)...])
+        }
+        return found
     }
 
     /// A limit's soft and hard value: `1024`, `1024:524288`, `infinity`, `64M`; nil where it is not understood.

@@ -25,6 +25,23 @@ struct PreflightMachineTests {
         #expect(UnitFile.limit("much") == nil && UnitFile.limit("1:2:3") == nil)
     }
 
+    @Test("With a unit it is the unit's environment that counts, not the caller's")
+    func environment() throws {
+        #expect(UnitFile.assignments(#"A=b "C=d e" F='g' H"#) == ["A": "b", "C": "d e", "F": "g"])
+        var unit = UnitFile(file: "/x/stoker.service")
+        unit.read("[Service]\nUser=root\nEnvironment=A=1 B=2\nEnvironment=B=3\n", from: "/x/stoker.service")
+        let directory = try TemporaryDirectory()
+        defer { directory.remove() }
+        var preflight = AdminPreflightTests().preflight(directory) { $1.model = "org/model" }
+        preflight.use(unit)
+        #expect(preflight.environment["HF_TOKEN"] == nil && preflight.environment["B"] == "3")
+        #expect(preflight.environment["HOME"] == "/root" && preflight.environment["A"] == "1")
+        #expect(
+            preflight.run().findings.contains { $0.path == "providers.chat.command" && $0.message.contains("PATH") })
+        unit.read("[Service]\nEnvironment=\n", from: "/x/stoker.service")
+        #expect(unit.variables.isEmpty)
+    }
+
     @Test("Limits: the unit's where there is one, else this process's")
     func limits() throws {
         let directory = try TemporaryDirectory()
