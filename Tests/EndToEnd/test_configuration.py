@@ -150,7 +150,7 @@ def test_check_looks_at_the_machine(folder):
         result = command(folder, "check", config=config)
         assert result.returncode == 2
         for place, words in [
-            ("1:1: listen", [str(port), "ss -ltnp", "listen"]),
+            ("1:1: listen", [str(port), f"pid {os.getpid()} (", "ss -ltnp", "listen"]),
             ("4:3: providers.a.command", ["/nonexistent/vllm", "pip install vllm"]),
             ("5:3: providers.b.command", ["no-such-vllm", "PATH", "command: ["]),
             ("5:3: providers.b.model", ["/nonexistent/model", "check the path"]),
@@ -167,6 +167,60 @@ def test_check_of_what_is_in_order(folder):
     warned = command(folder, "check", config=config, env={"VLLM_NOBODY_API_KEY": "s3cret"})
     assert warned.returncode == 0 and "VLLM_NOBODY_BASE_URL" in warned.stdout and "s3cret" not in warned.stdout
     assert command(folder, "check", "--strict", config=config, env={"VLLM_NOBODY_API_KEY": "s3cret"}).returncode == 1
+
+
+NVML = r"""
+#include <stdio.h>
+#include <string.h>
+typedef struct { unsigned long long total, free, used; } memory;
+typedef struct { unsigned int pid; unsigned long long used; unsigned int a, b; } process;
+static int one;
+int nvmlInit_v2(void) { return 0; }
+int nvmlDeviceGetCount_v2(unsigned int *count) { *count = 1; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **device) { *device = &one; return index; }
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) { *device = &one; return strcmp(uuid, "GPU-1"); }
+int nvmlDeviceGetUUID(void *device, char *text, unsigned int size) { return snprintf(text, size, "GPU-1") < 0; }
+int nvmlDeviceGetName(void *device, char *text, unsigned int size) { return snprintf(text, size, "Fake") < 0; }
+int nvmlDeviceGetMemoryInfo(void *device, memory *m) { m->total = 24ull << 30; m->free = 10ull << 30; m->used = 14ull << 30; return 0; }
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *count, process *list) {
+    list[0].pid = 1; list[0].used = 14ull << 30; *count = 1; return 0;
+}
+"""
+
+
+def test_check_holds_models_against_gpus(folder, venv):
+    """A machine with one GPU of 24 GiB, of which process 1 has 14; weights are files with holes."""
+    (folder / "nvml.c").write_text(NVML)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "libnvidia-ml.so.1", folder / "nvml.c"], check=True)
+    for name, size in (("small", 8), ("large", 30)):
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text('{"torch_dtype": "bfloat16"}')
+        with open(folder / name / "model.safetensors", "wb") as file:
+            file.truncate(size << 30)
+    (folder / "key").write_text("a-key\n")
+    (folder / "key").chmod(0o644)
+
+    def check(model, *arguments, env=None, more=""):
+        config = (f"listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nmaster_key_file: {folder}/key\nproviders:\n"
+                  f"  chat:\n    model: {model}\n    command: [{venv.vllm}, serve]\n{more}")
+        done = command(folder, "check", *arguments, config=config, env={"LD_LIBRARY_PATH": str(folder), **(env or {})})
+        return done, done.stdout + done.stderr
+
+    done, text = check(folder / "large")
+    assert done.returncode == 2
+    assert "stoker.yaml:6:5: providers.chat.model: the weights take 30.0 GiB of each GPU and vLLM may use 22.1 GiB" in text
+    done, text = check(folder / "small")
+    assert done.returncode == 0 and "GPU 0: Fake, 24.0 GiB" in text and "8.0 GiB of weights" in text
+    assert "providers.chat.gpus: warning: GPU 0 has 10.0 GiB of 24.0 GiB free and 22.1 GiB will be asked for (pid 1 (" in text
+    assert "stoker.yaml:3:1: master_key_file: warning: " in text and "chmod 600" in text
+    assert check(folder / "small", "--strict")[0].returncode == 1
+    done, text = check(folder / "small", more='    args: ["--gpu-memory-utilization", "0.4"]\n')
+    assert "will be asked for" not in text
+    done, text = check("org/m", env={"HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 0 and f"org/m is not in {folder}/.cache/huggingface/hub and HF_HUB_OFFLINE" in text
+    outcome = json.loads(check(folder / "large", "--json")[0].stdout)
+    assert outcome["errors"] == 1 and outcome["file"] == "stoker.yaml"
+    assert {"severity", "file", "line", "column", "path", "message"} == set(outcome["problems"][0])
 
 
 # -- Starts that fail

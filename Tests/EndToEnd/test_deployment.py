@@ -25,7 +25,8 @@ def check(folder, text, venv):
     (folder / "stoker.yaml").write_text(text)
     done = subprocess.run(
         [harness.BIN, "check", "--config", folder / "stoker.yaml"], capture_output=True, text=True, timeout=60,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "STATE_DIRECTORY": str(folder / "state"),
+        # With a token, so that models are fetched at the first start without a word.
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "HF_TOKEN": "hf_x", "STATE_DIRECTORY": str(folder / "state"),
              "RUNTIME_DIRECTORY": str(folder / "run")})
     return [line for line in done.stdout.splitlines() if line]
 

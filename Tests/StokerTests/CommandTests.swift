@@ -102,6 +102,9 @@ struct CommandTests {
                 == "a.yaml:2:3: admin.listen: warning: is odd")
         let error = CheckProblem(PreflightFinding(.error, "state", "is not there"), file: nil, text: nil)
         #expect(error.description == "(environment):0:0: state: is not there" && error.isError)
+        let unit = PreflightFinding(.warning, "unit", "is little", at: .init(file: "/etc/u.service", line: 7))
+        #expect(
+            CheckProblem(unit, file: "a.yaml", text: "").description == "/etc/u.service:7:1: unit: warning: is little")
     }
 
     @Test("A plan as lines")

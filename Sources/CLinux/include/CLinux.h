@@ -21,6 +21,11 @@
 
 #include "Scan.h"
 
+// Where this is process 1: a child goes on in its place, and process 1 reaps orphans, hands signals on and ends with that
+// child's exit code, or 128 and the signal's number. Returns in the child, and at once anywhere else. For main, before
+// there is another thread.
+void stoker_be_init(void);
+
 /// pidfd_open(2); -1 and errno on failure.
 int stoker_pidfd_open(pid_t pid);
 /// pidfd_send_signal(2) without siginfo; -1 and errno on failure.

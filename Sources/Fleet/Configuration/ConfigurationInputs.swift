@@ -9,6 +9,8 @@ public struct ConfigurationInputs {
     public var overrides: [String: String]
     /// Reads a key's file or a credential. What it throws is shown in the problem.
     public var readFile: (String) throws -> String
+    /// Told of each key that is read from a file of its own: the configuration's path that names it, and the file.
+    public var keyFileSeen: (_ path: String, _ file: String) -> Void = { _, _ in }
     /// systemd's `$CREDENTIALS_DIRECTORY`.
     public var credentialsDirectory: String?
     /// Where state and sockets are to be.

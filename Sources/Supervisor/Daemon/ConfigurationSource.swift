@@ -21,6 +21,8 @@ public struct ConfigurationSource: Sendable {
         public var configuration: Configuration?
         /// Every problem.
         public var problems: [ConfigurationProblem]
+        /// The files that keys were read from, by the path that names each.
+        public var keyFiles: [String: String] = [:]
     }
 
     /// A source.
@@ -74,10 +76,13 @@ public struct ConfigurationSource: Sendable {
     private func load(file: String?, text: String?, environment: [String: String]) -> Loaded {
         var yaml: (path: String, text: String)?
         if let file, let text { yaml = (file, text) }
-        let (configuration, problems) = ConfigurationLoader.load(
-            ConfigurationInputs(
-                yaml: yaml, environment: environment, readFile: Self.read,
-                credentialsDirectory: environment["CREDENTIALS_DIRECTORY"], directories: directories))
-        return Loaded(file: file, text: text, configuration: configuration, problems: problems)
+        var inputs = ConfigurationInputs(
+            yaml: yaml, environment: environment, readFile: Self.read,
+            credentialsDirectory: environment["CREDENTIALS_DIRECTORY"], directories: directories)
+        var keyFiles: [String: String] = [:]
+        inputs.keyFileSeen = { keyFiles[$0] = $1 }
+        let (configuration, problems) = ConfigurationLoader.load(inputs)
+        return Loaded(
+            file: file, text: text, configuration: configuration, problems: problems, keyFiles: keyFiles)
     }
 }

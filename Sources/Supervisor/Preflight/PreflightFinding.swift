@@ -7,12 +7,29 @@ public struct PreflightFinding: Sendable, Hashable {
     public var path: String
     /// What is wrong and what to do.
     public var message: String
+    /// Where it stands, when that is not the configuration file.
+    public var place: Place?
 
     /// A finding.
-    public init(_ severity: Severity, _ path: String, _ message: String) {
+    public init(_ severity: Severity, _ path: String, _ message: String, at place: Place? = nil) {
         self.severity = severity
         self.path = path
         self.message = message
+        self.place = place
+    }
+
+    /// A line of another file, such as the unit's.
+    public struct Place: Sendable, Hashable {
+        /// The file.
+        public var file: String
+        /// From 1; 0 where it is the file as a whole.
+        public var line: Int
+
+        /// A place.
+        public init(file: String, line: Int) {
+            self.file = file
+            self.line = line
+        }
     }
 
     /// How bad it is.

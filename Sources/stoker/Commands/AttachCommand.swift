@@ -22,6 +22,8 @@ struct AttachCommand: ParsableCommand {
         completion: .file())
     var keyFile: String?
 
+    @OptionGroup var json: JSONOption
+
     @OptionGroup var options: DaemonOptions
 
     func run() throws {
@@ -40,6 +42,7 @@ struct AttachCommand: ParsableCommand {
         _ = try options.daemon.ask(
             "PUT", "/api/v1/instances/\(URLComponent.escaped(name))", headers: [("Content-Type", "application/json")],
             body: Array(try encoder.encode(body)), silence: .seconds(60))
+        if json.isWanted { return Terminal.write(JSONLine.of(AttachOutcome(name: name, attached: true))) }
         Terminal.print("\(name): attached; 'stoker status' shows when it is ready")
     }
 

@@ -33,7 +33,10 @@ struct BugReportCommand: ParsableCommand {
         let report = BugReport(
             machine: BugReport.Machine.present, loaded: loaded,
             preflight: loaded.configuration.map {
-                Preflight(configuration: $0, environment: source.environment, directories: source.directories).run()
+                Preflight(
+                    configuration: $0, environment: source.environment, directories: source.directories,
+                    file: loaded.file, keyFiles: loaded.keyFiles
+                ).run()
             })
         var text = report.text
         do {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import Fleet
 import Glibc
 import Supervisor
@@ -17,7 +18,17 @@ struct ReloadCommand: ParsableCommand {
     @Flag(help: "Only print what would change.")
     var plan = false
 
+    @OptionGroup var json: JSONOption
+
     @OptionGroup var options: DaemonOptions
+
+    /// What `--json` prints.
+    private struct Outcome: Encodable {
+        var plan: ReloadReport
+        /// Whether it was applied: false for a plan.
+        var applied: Bool
+        var detail: String?
+    }
 
     func run() throws {
         let daemon = options.daemon
@@ -25,23 +36,36 @@ struct ReloadCommand: ParsableCommand {
         // What keeps a plan from being made is the configuration, or (422) a new program.
         if answer.status >= 400 { throw daemon.failure(of: answer, refused: answer.status == 422 ? .failed : .usage) }
         let planned = try daemon.decode(ReloadReport.self, answer.body)
-        for line in Self.lines(planned) { Terminal.print(line) }
-        if plan { return }
+        if !json.isWanted { for line in Self.lines(planned) { Terminal.print(line) } }
+        if plan { return json.isWanted ? Terminal.write(JSONLine.of(Outcome(plan: planned, applied: false))) : () }
         var number = (try daemon.status().lastReload?.number ?? 0) + 1
         Interrupt.saysThatItGoesOn()
+        let progress = ProgressDisplay(names: planned.added + planned.changed)
+        if Terminal.isInteractive, !json.isWanted {
+            DispatchQueue.global().async { try? daemon.follow { progress.show($0) } }
+        }
+        defer { progress.end() }
         do {
             let answer = try daemon.ask("POST", "/api/v1/reload", silence: nil)
             let report = try daemon.decode(ReloadReport.self, answer.body)
             number = report.number ?? number
-            if report.successor == nil { return Terminal.print("reloaded") }
+            progress.end()
+            if report.successor == nil { return say(planned, nil) }
         } catch let failure as CommandFailure where failure.status == .noDaemon {
             // It may have become another program before it could answer.
         }
-        try wait(for: number, daemon)
+        let detail = try wait(for: number, daemon)
+        progress.end()
+        say(planned, detail)
+    }
+
+    private func say(_ planned: ReloadReport, _ detail: String?) {
+        guard json.isWanted else { return Terminal.print("reloaded" + (detail.map { ": \($0)" } ?? "")) }
+        Terminal.write(JSONLine.of(Outcome(plan: planned, applied: true, detail: detail)))
     }
 
     /// The daemon becomes another program: that one answers on the same socket and tells how the reload went.
-    private func wait(for number: Int, _ daemon: DaemonConnection) throws {
+    private func wait(for number: Int, _ daemon: DaemonConnection) throws -> String {
         var heard = Instant.now()
         while Instant.now() - heard < .seconds(60) {
             usleep(50_000)
@@ -51,7 +75,7 @@ struct ReloadCommand: ParsableCommand {
             guard reload.number > number || reload.outcome == .applied else {
                 throw CommandFailure(status: .failed, message: reload.detail)
             }
-            return Terminal.print("reloaded: \(reload.detail)")
+            return reload.detail
         }
         throw CommandFailure(
             status: .failed,

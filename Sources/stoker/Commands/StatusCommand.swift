@@ -46,14 +46,14 @@ struct StatusCommand: ParsableCommand {
 
     private func show(_ report: StatusReport, note: String?) {
         if json {
-            if note == nil { Terminal.write(StatusJSON.line(report)) }
+            if note == nil { Terminal.write(JSONLine.of(report)) }
             return
         }
         let size = Terminal.size
         let table = StatusTable(
-            report: report, now: WallClock.now, width: size?.columns, hasColour: Terminal.hasColour)
+            report: report, now: WallClock.now, width: Terminal.width, hasColour: Terminal.hasColour)
         var lines = table.render().split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        if let note { lines = [note, ""] + lines }
+        if let note { lines = TextTable.wrapped(note, width: Terminal.width) + [""] + lines }
         guard watch else {
             Terminal.print(lines.joined(separator: "\n"))
             return

@@ -9,16 +9,19 @@ final class ProgressDisplay: Sendable {
         var hasEnded = false
     }
 
-    private let name: String
+    private let names: Set<String>
     private let isInteractive = Terminal.isInteractive
     private let state = Mutex(State())
 
     /// A display for an instance or a provider.
-    init(name: String) { self.name = name }
+    convenience init(name: String) { self.init(names: [name]) }
+
+    /// A display for several.
+    init(names: [String]) { self.names = Set(names) }
 
     /// Shows a report; false when there is nothing to show any more.
     func show(_ report: StatusReport) -> Bool {
-        let line = Self.line(of: name, in: report, withPercent: isInteractive)
+        let line = Self.line(of: names, in: report, withPercent: isInteractive)
         return state.withLock { state in
             guard !state.hasEnded else { return false }
             guard let line, line != state.shown else { return true }
@@ -41,10 +44,10 @@ final class ProgressDisplay: Sendable {
         }
     }
 
-    /// What a name's instances do; nil when it has none.
-    static func line(of name: String, in report: StatusReport, withPercent: Bool) -> String? {
+    /// What the instances of names do; nil when they have none.
+    static func line(of names: Set<String>, in report: StatusReport, withPercent: Bool) -> String? {
         let instances = report.providers.flatMap { provider in
-            provider.instances.filter { $0.id == name || provider.name == name }
+            provider.instances.filter { names.contains($0.id) || names.contains(provider.name) }
         }
         guard !instances.isEmpty else { return nil }
         let parts = instances.map { instance in

@@ -13,22 +13,23 @@ struct StatusTable {
 
     /// The whole text, without a line break at its end.
     func render() -> String {
-        var lines = [
-            "stoker \(report.version), \(report.mode), up \(WallClock.span(report.uptimeSeconds))",
-            paint(report.ready ? "ready" : "not ready", report.ready ? Self.green : Self.red)
-                + ": \(report.readyReason)",
-            gatewayLine,
-        ]
-        for notice in report.notices { lines.append(paint("note", Self.yellow) + ": \(notice)") }
+        var lines = wrapped("stoker \(report.version), \(report.mode), up \(WallClock.span(report.uptimeSeconds))")
+        lines += headed(
+            report.ready ? "ready" : "not ready", report.ready ? Self.green : Self.red, ": \(report.readyReason)")
+        lines += gatewayLines
+        for notice in report.notices { lines += headed("note", Self.yellow, ": \(notice)") }
         lines.append("")
         let instances = report.providers.flatMap { provider in provider.instances.map { (provider, $0) } }
         guard !instances.isEmpty else {
-            lines.append("No instances: name a model or a base_url under providers: in the configuration, or run")
-            lines.append("'stoker attach NAME URL'.")
+            lines += wrapped("No instances: name a model or a base_url under providers: in the configuration, or run")
+            lines += wrapped("'stoker attach NAME URL'.")
             return lines.joined(separator: "\n")
         }
         var table = TextTable(
-            heads: ["INSTANCE", "KIND", "STATE", "FOR", "IN FLIGHT", "RESTARTS", "MODELS", "REASON"], flexible: [7, 6])
+            heads: ["INSTANCE", "KIND", "STATE", "FOR", "IN FLIGHT", "RESTARTS", "MODELS", "REASON"],
+            flexible: [7, 6, 0],
+            // Kind, restarts, in flight, models, reason, since when.
+            optional: [1, 5, 4, 6, 7, 3])
         for (provider, instance) in instances { table.rows.append(row(instance, provider.kind)) }
         lines += table.lines(width: width)
         for (_, instance) in instances where instance.state != .ready {
@@ -37,12 +38,25 @@ struct StatusTable {
         return lines.joined(separator: "\n")
     }
 
-    private var gatewayLine: String {
+    private var gatewayLines: [String] {
         let gateway = report.gateway
-        let process = gateway.pid.map { "pid \($0)" } ?? paint("being started again", Self.yellow)
-        return "gateway: \(process) on \(gateway.listen.joined(separator: ", ")), \(gateway.inflight) in flight, "
+        let rest =
+            " on \(gateway.listen.joined(separator: ", ")), \(gateway.inflight) in flight, "
             + "\(gateway.requestsTotal) requests, \(gateway.restarts) restarts"
+        guard let pid = gateway.pid else { return headed("gateway: being started again", Self.yellow, rest) }
+        return wrapped("gateway: pid \(pid)\(rest)")
     }
+
+    /// A line whose first words are coloured, broken where it does not fit.
+    private func headed(_ head: String, _ colour: String, _ rest: String) -> [String] {
+        var lines = wrapped(head + rest)
+        if let first = lines.first, first.hasPrefix(head) {
+            lines[0] = paint(head, colour) + first.dropFirst(head.count)
+        }
+        return lines
+    }
+
+    private func wrapped(_ text: String) -> [String] { TextTable.wrapped(TextTable.Cell(text).text, width: width) }
 
     private func row(_ instance: InstanceStatus, _ kind: ProviderKind) -> [TextTable.Cell] {
         var state = instance.state.rawValue
@@ -57,15 +71,16 @@ struct StatusTable {
     }
 
     private func describe(_ failure: InstanceStatus.Failure, of instance: String) -> [String] {
-        var lines = ["", "\(instance): \(paint("last failure", Self.red)) \(failure.at): \(failure.detail)"]
-        lines += failure.logTail.suffix(8).map { "    \(TextTable.Cell($0).text)" }
-        if let hint = failure.hint { lines.append("  what to do: \(hint)") }
+        var lines = [""] + wrapped("\(instance): last failure \(failure.at): \(failure.detail)")
+        if hasColour { lines[1] = lines[1].replacing("last failure", with: paint("last failure", Self.red)) }
+        lines += failure.logTail.suffix(8).flatMap { wrapped("    \($0)") }
+        if let hint = failure.hint { lines += wrapped("  what to do: \(hint)") }
         return lines
     }
 
-    private static let green = "\u{1b}[32m"
-    private static let yellow = "\u{1b}[33m"
-    private static let red = "\u{1b}[31m"
+    private static let green = Terminal.Colour.green.rawValue
+    private static let yellow = Terminal.Colour.yellow.rawValue
+    private static let red = Terminal.Colour.red.rawValue
 
     private func paint(_ text: String, _ colour: String) -> String { hasColour ? "\(colour)\(text)\u{1b}[0m" : text }
 

@@ -13,11 +13,26 @@ enum Terminal {
         return environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
     }
 
+    /// Colours that are used.
+    enum Colour: String {
+        case green = "\u{1b}[32m"
+        case yellow = "\u{1b}[33m"
+        case red = "\u{1b}[31m"
+    }
+
+    /// A text in a colour; for who has asked ``hasColour``.
+    static func painted(_ text: String, _ colour: Colour) -> String { "\(colour.rawValue)\(text)\u{1b}[0m" }
+
     /// Columns and lines of the terminal; nil where there is none.
     static var size: (columns: Int, lines: Int)? {
         var window = winsize()
         guard isInteractive, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &window) == 0, window.ws_col > 0 else { return nil }
-        return (Int(window.ws_col), Int(window.ws_row))
+        return (Int(window.ws_col), window.ws_row > 0 ? Int(window.ws_row) : 1000)
+    }
+
+    /// Columns that a line may have: the terminal's, else what COLUMNS says; nil for no limit.
+    static var width: Int? {
+        size?.columns ?? Environment.current["COLUMNS"].flatMap { Int($0) }.flatMap { $0 > 0 ? $0 : nil }
     }
 
     /// Writes a line to standard output.

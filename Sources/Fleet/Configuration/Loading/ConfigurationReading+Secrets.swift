@@ -17,6 +17,7 @@ extension ConfigurationReading {
         }
         if let place = settings[filePath]?.place {
             guard let file = self.path(filePath) else { return nil }
+            inputs.keyFileSeen(filePath, file)
             return key(inFile: file, at: place)
         }
         guard !unreadable.contains(path), !unreadable.contains(filePath),
