@@ -353,6 +353,9 @@ class VllmRouter(Other):
 class SglangRouter(VllmRouter):
     name = program = "sglang-router"
 
+    def words(self):
+        return ["launch", *super().words()]
+
 
 class LiteLLM(Other):
     name, program = "LiteLLM", "litellm"
