@@ -176,7 +176,7 @@ if chaos.FULL:
             if what != "stop idle":
                 clients = stack.enter_context(Clients(real, model="tiny/llama", clients=4, pause=0.05))
                 clients.more(12, within=120)
-            for _ in range(2):
+            for _ in range(rounds(1, 2)):
                 old = tree(booted, "a-0")
                 target = booted.host_pid(before["pid"]) if what == "head" else member(
                     booted, "a-0", "VLLM::Worker" if what == "worker" else "VLLM::EngineCore")
