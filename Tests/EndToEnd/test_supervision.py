@@ -153,6 +153,27 @@ def test_operator_commands(venv):
         assert stoker.wait_state("chat-1", "ready")
 
 
+def test_a_providers_command_means_those_it_can_mean(venv):
+    """One that is stopped keeps nobody from draining the rest, and a refusal is no wish that a crash would bring back."""
+    with Stoker(harness.config([venv.provider(replicas=2)])) as stoker:
+        for name in ("chat-0", "chat-1"):
+            stoker.wait_state(name, "ready")
+        assert stoker.cli("stop", "chat-1").returncode == 0
+        assert stoker.cli("drain", "chat").returncode == 0
+        assert [stoker.instance(f"chat-{n}")["state"] for n in (0, 1)] == ["draining", "stopped"]
+        assert stoker.cli("undrain", "chat").returncode == 0
+        stoker.wait_state("chat-0", "ready")
+        refused = stoker.cli("undrain", "chat")
+        assert refused.returncode == 1 and "not drained" in refused.stderr, refused
+        refused = stoker.cli("drain", "chat-1")
+        assert refused.returncode == 1 and "nothing to drain" in refused.stderr, refused
+        stoker.process.kill()
+        stoker.process.wait()
+        stoker.start()
+        stoker.wait_state("chat-0", "ready")
+        assert stoker.wait_state("chat-1", "stopped")
+
+
 def test_attached_server_comes_and_goes_and_is_never_signalled(venv):
     env = {"VLLM_BASE_URL": ""}
     with venv.server() as url:

@@ -63,8 +63,13 @@ extension Daemon: DaemonControl {
             replacer.cancel("an operator's command came first: \(command.rawValue)")
             _ = await replacer.outcome()
         }
+        var fitting: [String] = []
+        for name in names where await fits(command, name) { fitting.append(name) }
+        // Of a whole provider those are meant whom it can mean: one that has failed keeps nobody from draining the rest.
+        if !fitting.isEmpty { names = fitting }
         let targets = names.compactMap { owners[$0] }
-        wishes.ask(command, of: names)
+        // What is refused is no wish: a stopped one that cannot be drained stays stopped.
+        wishes.ask(command, of: fitting)
         chronicle.note(.command, instance: name, "\(command.rawValue) was asked for")
         let failures = await withTaskGroup(of: ControlFailure?.self) { group in
             for owner in targets { group.addTask { await Self.failure(of: command, by: owner) } }
@@ -73,6 +78,19 @@ extension Daemon: DaemonControl {
             return failures
         }
         if let failure = failures.first { throw failure }
+    }
+
+    /// Whether an instance, as it is now, can do what is asked. It says itself why not.
+    private func fits(_ command: OperatorCommand, _ name: String) async -> Bool {
+        switch command {
+        case .start, .stop, .restart: return plans[name]?.kind == .launched
+        case .undrain: return wishes[name] == .drain
+        case .drain:
+            switch await owners[name]?.status.state {
+            case nil, .stopped, .failed, .stopping, .quarantined: return false
+            default: return true
+            }
+        }
     }
 
     private static func failure(of command: OperatorCommand, by owner: InstanceOwner) async -> ControlFailure? {

@@ -58,7 +58,10 @@ extension EngineSpawner {
         _ order: LaunchOrder, _ grant: GPUAllotment.Grant, _ report: @escaping @Sendable (ServerEvent) -> Void
     ) async -> LaunchFailure? {
         guard !grant.devices.isEmpty else { return nil }
-        let share = LaunchCommand.memoryShare(order.launch.args)
+        let version = await blocking(order.plan.key) {
+            self.versions.version(of: order.launch.command, environment: self.environment(order, grant))
+        }
+        let share = LaunchCommand.memoryShare(order.launch.args, version: version)
         let deadline = Instant.now() + Self.memoryPatience
         while true {
             let problem = await blocking(order.plan.key) { () -> String? in
@@ -89,14 +92,18 @@ extension EngineSpawner {
             "waits for memory of GPU \(device.index), \(gibibytes(memory.free)) free of \(gibibytes(needed)) needed\(who)"
     }
 
+    private func environment(_ order: LaunchOrder, _ grant: GPUAllotment.Grant) -> [String: String] {
+        EngineEnvironment.make(
+            inherited: setup.environment, provider: order.launch.env, devices: grant.visible, withheld: setup.withheld)
+    }
+
     /// Everything that blocks: version, socket, log, cgroup, process.
     private func spawn(
         _ order: LaunchOrder, _ grant: GPUAllotment.Grant, _ report: @escaping @Sendable (ServerEvent) -> Void
     ) -> Result<EngineProcess, LaunchFailure> {
         let launch = order.launch
         let run = InstanceRun(instance: order.plan.name, run: order.run)
-        let environment = EngineEnvironment.make(
-            inherited: setup.environment, provider: launch.env, devices: grant.visible, withheld: setup.withheld)
+        let environment = environment(order, grant)
         guard let word = launch.command.first, EngineInterpreter.resolve(word, path: environment["PATH"]) != nil else {
             let detail = "the command '\(launch.command.first ?? "")' is not found on the PATH or cannot be executed"
             return .failure(

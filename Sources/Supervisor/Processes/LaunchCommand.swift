@@ -86,14 +86,16 @@ public struct LaunchCommand: Sendable, Hashable {
         return found
     }
 
-    /// `--gpu-memory-utilization` of the arguments, or vLLM's default.
-    public static func memoryShare(_ args: [String]) -> Double {
+    /// `--gpu-memory-utilization` of the arguments, or the default of that version of vLLM: 0.92 as of 0.32, before that
+    /// 0.9, which is also taken where the version is not known.
+    public static func memoryShare(_ args: [String], version: EngineVersion?) -> Double {
+        let usual = version.map { $0 >= EngineVersion(0, 32) ? 0.92 : 0.9 } ?? 0.9
         for (index, argument) in args.enumerated() where names([argument], ["--gpu-memory-utilization"]) {
             if let equals = argument.firstIndex(of: "=") {
-                return Double(argument[argument.index(after: equals)...]) ?? 0.9
+                return Double(argument[argument.index(after: equals)...]) ?? usual
             }
-            if index + 1 < args.count { return Double(args[index + 1]) ?? 0.9 }
+            if index + 1 < args.count { return Double(args[index + 1]) ?? usual }
         }
-        return 0.9
+        return usual
     }
 }

@@ -57,9 +57,11 @@ struct LaunchCommandTests {
         #expect(LaunchCommand.servedNames(["--served-model-name", "a", "b", "--x"]) == ["a", "b"])
         #expect(LaunchCommand.servedNames(["--served_model_name=a"]) == ["a"])
         #expect(LaunchCommand.servedNames(["--x"]) == [])
-        #expect(LaunchCommand.memoryShare(["--gpu-memory-utilization", "0.4"]) == 0.4)
-        #expect(LaunchCommand.memoryShare(["--gpu-memory-utilization=0.3"]) == 0.3)
-        #expect(LaunchCommand.memoryShare([]) == 0.9)
+        #expect(LaunchCommand.memoryShare(["--gpu-memory-utilization", "0.4"], version: nil) == 0.4)
+        #expect(LaunchCommand.memoryShare(["--gpu-memory-utilization=0.3"], version: nil) == 0.3)
+        #expect(LaunchCommand.memoryShare([], version: nil) == 0.9)
+        #expect(LaunchCommand.memoryShare([], version: EngineVersion(0, 11)) == 0.9)
+        #expect(LaunchCommand.memoryShare([], version: EngineVersion(0, 32)) == 0.92)
     }
 
     @Test(
