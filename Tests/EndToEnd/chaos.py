@@ -232,6 +232,7 @@ def write_table():
     text = page.read_text()
     begin, end = "<!-- table -->\n", "<!-- end -->"
     head, tail = text[: text.index(begin) + len(begin)], text[text.index(end):]
-    machine = (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} processors, Linux {os.uname().release}; median (least–most) "
+    kernel = ".".join(os.uname().release.split(".")[:2])
+    machine = (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} processors, Linux {kernel}; median (least–most) "
                "of each time; other work ran beside it.\n\n")
     page.write_text(head + machine + table() + "\n" + tail)
