@@ -459,6 +459,19 @@ def test_attach_that_cannot_be(stoker):
     assert [p["name"] for p in stoker.status()["providers"]] == ["box", "chat"]
 
 
+def test_attach_sends_no_server_our_own_keys_and_opens_no_pipe(stoker, tmp_path):
+    master, pipe = tmp_path / "master", tmp_path / "pipe"
+    master.write_text(stoker.key + "\n")
+    os.mkfifo(pipe)
+    for file, why in ((master, "the gateway's master key or the admin token"),
+                      (stoker.folder / "state" / "admin.token", "the gateway's master key or the admin token"),
+                      (pipe, "an ordinary file")):
+        result = stoker.cli("attach", "more", "http://127.0.0.1:9", "--api-key-file", str(file))
+        assert result.returncode == 1 and why in result.stderr, (file, result)
+        assert stoker.key not in result.stderr
+    assert [p["name"] for p in stoker.status()["providers"]] == ["box", "chat"]
+
+
 def test_logs(stoker):
     everything = stoker.cli("logs", "chat-0").stdout
     assert "org/m" in everything

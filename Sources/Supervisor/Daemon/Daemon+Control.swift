@@ -128,6 +128,14 @@ extension Daemon: DaemonControl {
         {
             throw .refused("\(name) is in the configuration: change it there and reload")
         }
+        if let apiKeyFile, let key = try? AdminToken.read(apiKeyFile).secret {
+            let own = [configuration.masterKey, (try? adminToken(of: configuration))?.secret].compactMap { $0 }
+            guard !own.contains(key) else {
+                throw .refused(
+                    "\(apiKeyFile) holds the gateway's master key or the admin token, which no server is sent: "
+                        + "name a file with that server's own key")
+            }
+        }
         try await attachProvider(name, AttachmentStore.Attachment(baseURL: baseURL, apiKeyFile: apiKeyFile))
         try keepAttachments()
     }

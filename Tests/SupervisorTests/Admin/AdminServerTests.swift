@@ -204,6 +204,7 @@ struct AdminServerTests {
                 (#"{"base_url":1}"#, "invalid_json"),
                 (#"{"base_url":"http://x","api_key_file":"relative"}"#, "invalid_request"),
                 (#"{"base_url":"http://x","api_key_file":"/does/not/exist"}"#, "invalid_request"),
+                (#"{"base_url":"http://x","api_key_file":"/dev/zero"}"#, "invalid_request"),
                 (#"{"base_url":"http://x","api_key":"a","api_key_file":"/b"}"#, "invalid_request"),
             ] {
                 let answer = try await fixture.askUnix("PUT", "/api/v1/instances/box", headers: [json], body: body)

@@ -76,6 +76,11 @@ extension AdminResponder {
         guard path.hasPrefix("/") else {
             throw AdminError.badRequest("api_key_file is to be an absolute path, and '\(path)' is not")
         }
+        // A pipe would hold up whoever opens it until somebody writes.
+        var info = stat()
+        guard stat(path, &info) != 0 || info.st_mode & S_IFMT == S_IFREG else {
+            throw AdminError.badRequest("the key file \(path) is to be an ordinary file")
+        }
         do {
             _ = try AdminToken.read(path)
         } catch AdminToken.Failure.unreadable(_, let reason) {
