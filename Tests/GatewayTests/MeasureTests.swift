@@ -119,6 +119,15 @@ import Testing
                 "event: message_delta\ndata: {\"usage\":{\"output_tokens\":7}}\n\n",
             ], 0.1, 11, 7
         ),
+        (
+            "/v1/messages", "content-type: text/event-stream\r\n",
+            [
+                "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":11,\"output_tokens\":0}}}\n\n",
+                "event: content_block_delta\ndata: {\"delta\":{\"text\":\"a\"}}\n\n",
+                "event: message_delta\ndata: {\"usage\":{\"output_tokens\":8}}\n\n"
+                    + "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+            ], 0.1, 11, 8
+        ),
     ])
     func countsTokensOf(
         _ path: String, _ fields: String, _ pieces: [String], _ pause: Double, _ prompt: UInt64, _ completion: UInt64

@@ -72,7 +72,8 @@ extension EventLoop {
         guard let measure = client.pointee.chunkMeasure else { return noteUsage(client, beginningOf: view) }
         measure.pointee.interChunk.record(now &- client.pointee.chunkAt)
         client.pointee.chunkAt = now
-        if Usage.mayEnd(view) || client.pointee.dialect == .responses { noteUsage(client, view) }
+        // Of the other dialects any event may follow the one that tells: Anthropic's `message_stop` in the same read.
+        if client.pointee.dialect != .openAI || Usage.mayEnd(view) { noteUsage(client, view) }
     }
 
     /// Looks for tokens in bytes that are no stream's, or a stream's first ones.
