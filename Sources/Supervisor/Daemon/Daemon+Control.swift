@@ -64,7 +64,10 @@ extension Daemon: DaemonControl {
             _ = await replacer.outcome()
         }
         var fitting: [String] = []
-        for name in names where await fits(command, name) { fitting.append(name) }
+        for name in names {
+            let state = await owners[name]?.status.state
+            if command.fits(plans[name]?.kind, in: state, wish: wishes[name]) { fitting.append(name) }
+        }
         // Of a whole provider those are meant whom it can mean: one that has failed keeps nobody from draining the rest.
         if !fitting.isEmpty { names = fitting }
         let targets = names.compactMap { owners[$0] }
@@ -78,19 +81,6 @@ extension Daemon: DaemonControl {
             return failures
         }
         if let failure = failures.first { throw failure }
-    }
-
-    /// Whether an instance, as it is now, can do what is asked. It says itself why not.
-    private func fits(_ command: OperatorCommand, _ name: String) async -> Bool {
-        switch command {
-        case .start, .stop, .restart: return plans[name]?.kind == .launched
-        case .undrain: return wishes[name] == .drain
-        case .drain:
-            switch await owners[name]?.status.state {
-            case nil, .stopped, .failed, .stopping, .quarantined: return false
-            default: return true
-            }
-        }
     }
 
     private static func failure(of command: OperatorCommand, by owner: InstanceOwner) async -> ControlFailure? {

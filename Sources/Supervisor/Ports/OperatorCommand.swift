@@ -12,6 +12,24 @@ public enum OperatorCommand: String, Sendable, Hashable, Codable, CaseIterable {
     case drain
     /// Publishes a drained one again.
     case undrain
+
+    /// Whether an instance can be meant, when a whole provider is named. Only a guess at what its owner will say, who
+    /// decides and says why not.
+    ///
+    /// - Parameters:
+    ///   - state: Its state; nil where it has no owner.
+    ///   - wish: What somebody has asked of it before and not taken back.
+    func fits(_ kind: ProviderKind?, in state: InstanceState?, wish: OperatorCommand?) -> Bool {
+        switch self {
+        case .start, .stop, .restart: return kind == .launched
+        case .undrain: return wish == .drain
+        case .drain:
+            switch state {
+            case nil, .stopped, .failed, .stopping, .quarantined: return false
+            default: return true
+            }
+        }
+    }
 }
 
 /// Why a request to the daemon cannot be done. Each has a sentence that says what to do.
