@@ -52,14 +52,19 @@ import Testing
         #expect(usage?.completion == completion)
     }
 
-    @Test func knowsAnEndWithoutLooking() {
+    @Test func knowsAPieceOfTextWithoutLooking() {
         for text in [tokenEvent("x"), roleEvent] {
-            #expect(!withView(chunk(text)) { Usage.mayEnd($0) })
-            #expect(!withView(text) { Usage.mayEnd($0) })
+            #expect(!withView(chunk(text)) { Usage.mayTell($0) })
+            #expect(!withView(text) { Usage.mayTell($0) })
         }
-        for text in ["data: [DONE]\n\n", "data: {\"usage\":{\"prompt_tokens\":1}}\n\n"] {
-            #expect(withView(chunk(text)) { Usage.mayEnd($0) })
-            #expect(withView(text) { Usage.mayEnd($0) })
+        let telling = [
+            "data: [DONE]\n\n", "data: {\"usage\":{\"prompt_tokens\":1}}\n\n",
+            "data: {\"usage\":{\"prompt_tokens\":1},\"system_fingerprint\":\"x\"}\n\n",
+            "data: {\"usage\":{\"prompt_tokens\":1},\"choices\":[]}\n\n",
+        ]
+        for text in telling {
+            #expect(withView(chunk(text)) { Usage.mayTell($0) })
+            #expect(withView(text) { Usage.mayTell($0) })
         }
     }
 
@@ -127,6 +132,17 @@ import Testing
                 "event: message_delta\ndata: {\"usage\":{\"output_tokens\":8}}\n\n"
                     + "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
             ], 0.1, 11, 8
+        ),
+        // As vLLM 0.32 sends it where `[DONE]` comes in another read.
+        (
+            "/v1/chat/completions", "content-type: text/event-stream\r\n",
+            [
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"token_ids\":null}]}\n\n",
+                "data: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"token_ids\":null}]}\n\n",
+                "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"total_tokens\":13,\"completion_tokens\":6},"
+                    + "\"system_fingerprint\":\"vllm-0.32.0-8a20df16\"}\n\n",
+                "data: [DONE]\n\n",
+            ], 0.1, 7, 6
         ),
     ])
     func countsTokensOf(

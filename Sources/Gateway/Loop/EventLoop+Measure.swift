@@ -73,12 +73,12 @@ extension EventLoop {
         measure.pointee.interChunk.record(now &- client.pointee.chunkAt)
         client.pointee.chunkAt = now
         // Of the other dialects any event may follow the one that tells: Anthropic's `message_stop` in the same read.
-        if client.pointee.dialect != .openAI || Usage.mayEnd(view) { noteUsage(client, view) }
+        if client.pointee.dialect != .openAI || Usage.mayTell(view) { noteUsage(client, view) }
     }
 
     /// Looks for tokens in bytes that are no stream's, or a stream's first ones.
     @inline(__always) private func noteUsage(_ client: ClientPointer, beginningOf view: ByteView) {
-        if !client.pointee.isEventStream || client.pointee.dialect != .openAI || Usage.mayEnd(view) {
+        if !client.pointee.isEventStream || client.pointee.dialect != .openAI || Usage.mayTell(view) {
             noteUsage(client, view)
         }
     }

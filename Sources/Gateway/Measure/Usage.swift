@@ -96,14 +96,14 @@ struct Usage: Equatable {
         return end >= 2 && view[end - 1] == 0x0a && view[end - 2] == 0x0a
     }
 
-    /// Whether an event stream's bytes end as one does that is no mere piece of text: with two closed objects, as
-    /// `usage` stands, or with `[DONE]`. Four bytes are looked at.
-    @inline(__always) static func mayEnd(_ view: ByteView) -> Bool {
-        guard view.count >= 6 else { return false }
+    /// Whether an event stream's bytes may tell of `usage`: not where they end with a filled `choices`, as a piece of
+    /// text does, and `usage` would stand behind it. What stands behind `usage` is the server's to choose: vLLM 0.32 has
+    /// its `system_fingerprint` there. Five bytes are looked at.
+    @inline(__always) static func mayTell(_ view: ByteView) -> Bool {
+        guard view.count >= 7 else { return false }
         var end = view.count
         if view[end &- 2] == 0x0d, view[end &- 1] == 0x0a { end &-= 2 }
         guard view[end &- 1] == 0x0a, view[end &- 2] == 0x0a else { return true }
-        let tail = UInt16(view[end &- 4]) &<< 8 | UInt16(view[end &- 3])
-        return tail == 0x7d7d || tail == 0x455d
+        return view[end &- 3] != 0x7d || view[end &- 4] != 0x5d || view[end &- 5] != 0x7d
     }
 }

@@ -174,7 +174,7 @@ enum FramingProperty {
         return withView(bytes) { view in
             _ = StreamStart.isEmptyAbort(view)
             _ = StreamStart.isEngineDead(view)
-            _ = Usage.mayEnd(view)
+            _ = Usage.mayTell(view)
             let usage = Usage.find(view)
             guard let usage else { return nil }
             return (usage.prompt ?? 0) < 0 || (usage.completion ?? 0) < 0 ? "a negative count of tokens" : nil
