@@ -84,6 +84,51 @@ def test_a_death_unpublishes_and_restarts(venv, victim):
         assert chat(stoker).status_code == 200
 
 
+def test_a_hang_is_found_however_much_the_front_end_says(venv):
+    """An API server whose engine has stopped goes on talking: heads, comments, the first events of Responses, its own
+    errors, tokens' numbers. None of that is a sign of the engine's life."""
+    health = "{ interval: 200ms, timeout: 1s, hang_after: 2s, canary: idle }"
+    provider = venv.provider(restart=FAST, args='["--sse-keep-alive-interval", "1"]')
+    with Stoker(harness.config([provider], health=health)) as stoker:
+        before = stoker.wait_state("chat-0", "ready")
+        assert chat(stoker).status_code == 200
+        asked = [
+            ("/v1/chat/completions", {**BODY, "stream": True}),
+            ("/v1/responses", {"model": "chat/org/m", "input": "Hi", "stream": True}),
+            ("/v1/completions", {"model": "chat/org/m", "prompt": "Hi", "n": 2, "temperature": 0}),
+            ("/tokenize", {"model": "chat/org/m", "prompt": "Hi"}),
+            ("/p/chat/tokenize", {"model": "org/m", "prompt": "Hi"}),
+        ]
+        gone = threading.Event()
+        spoken = []
+
+        def talk(path, body):
+            """Asks again and again, with a patience that leaves something in flight all the time."""
+            with httpx.Client(headers=stoker.headers, timeout=httpx.Timeout(5, read=1.5)) as client:
+                while not gone.wait(0.1):
+                    with contextlib.suppress(httpx.HTTPError):
+                        with client.stream("POST", stoker.gateway + path, json=body) as answer:
+                            spoken.append((path, answer.status_code))
+                            answer.read()
+
+        talkers = [threading.Thread(target=talk, args=pair) for pair in asked]
+        engine = next(p for p in stoker.processes() if harness.command_line(p).startswith("VLLM::EngineCore"))
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            for talker in talkers:
+                talker.start()
+            eventually(lambda: stoker.models() == [], 40, "the model leaves the list")
+        finally:
+            gone.set()
+            for talker in talkers:
+                talker.join()
+        assert {status for path, status in spoken if path == "/tokenize"} & {200}, spoken
+        assert {("/v1/chat/completions", 200), ("/v1/responses", 200), ("/v1/completions", 400)} <= set(spoken), spoken
+        after = eventually(lambda: (i := stoker.instance("chat-0"))["run"] == 2 and i, 30, "the next run")
+        assert after["last_failure"]["kind"] == "hang", after["last_failure"]
+        assert not harness.alive(engine) and not harness.alive(before["pid"])
+
+
 @pytest.mark.parametrize("code", [0, 1])
 def test_every_exit_that_nobody_asked_for_is_a_failure(venv, code):
     venv.faults(exit_at_start={"code": code, "lines": ["RuntimeError: the stand-in gives up"]})

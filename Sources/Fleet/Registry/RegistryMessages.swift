@@ -86,7 +86,7 @@ public struct RunReport: Sendable, Hashable, Codable {
     public var run: InstanceRun
     /// Requests dispatched to it and not finished.
     public var inflight: Int
-    /// When the last response byte came from it; nil when none did.
+    /// When the last byte came that its engine has made: no head, no comment, no error; nil when none did.
     public var lastByte: Instant?
     /// Connections that failed or were lost before the response, since the gateway started.
     public var failures: UInt64

@@ -122,6 +122,8 @@ struct ClientConnection: Slotted {
     /// What is left of a body with a Content-Length.
     var responseLeft = 0
     var isEventStream = false
+    /// Whether the body's bytes are the engine's: not those of errors, nor of what the front end answers by itself.
+    var showsLife = false
     /// The last two bytes of an unframed stream.
     var lastBytes: UInt16 = 0x0a0a
     var upstreamCloses = false
@@ -199,6 +201,7 @@ struct ClientConnection: Slotted {
         hasBodyByte = false
         hasBegun = false
         isEventStream = false
+        showsLife = false
         lastBytes = 0x0a0a
         multipartModel = nil
         bodyLength = 0

@@ -53,7 +53,7 @@ extension EventLoop {
 
     /// Follows the framing of a body's bytes and writes them behind what was held.
     @inline(__always) private func relay(_ client: ClientPointer, _ view: ByteView, behind held: inout Buffer) {
-        noteByte(client)
+        noteLife(client, view)
         noteChunk(client, view)
         if client.pointee.outbound.isEmpty { wheel.set(client, deadline(limits.streamIdleTimeoutMilliseconds)) }
         if client.pointee.dialect == .responses { noteSequence(client, view) }

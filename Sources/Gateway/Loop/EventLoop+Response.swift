@@ -93,7 +93,7 @@ extension EventLoop {
             client.pointee.upstreamCloses || head.closes || client.pointee.phase == .dispatch
         client.pointee.framing = ChunkFraming()
         client.pointee.hasBodyByte = false
-        noteByte(client)
+        client.pointee.showsLife = head.status < 300 && asksEngine(client)
         // What is left of an upload will not be read: nothing behind it can be a request.
         if client.pointee.phase == .dispatch, client.pointee.upload >= 0 { client.pointee.closes = true }
         if head.status == 401 || head.status == 403 { return failExchange(client, .upstreamAuth, .rejectedKey) }
@@ -159,15 +159,28 @@ extension EventLoop {
     /// The name of the instance that the request is on: also of one that the present table has dropped.
     @inline(__always) func instanceName(_ client: ClientPointer) -> ByteView? { client.pointee.run?.pointee.label }
 
-    /// Notes that a byte has come from the run, for the supervisor.
-    @inline(__always) func noteByte(_ client: ClientPointer) {
-        guard let run = client.pointee.run else { return }
+    private func asksEngine(_ client: ClientPointer) -> Bool {
+        guard client.pointee.route == .passthrough else { return client.pointee.route.asksEngine }
+        return path(client)?.asksEngine ?? false
+    }
+
+    /// Notes, for the supervisor, that the run's engine has made a byte, unless these are what the front end sends of a
+    /// stream while its engine is silent. The head is never such a sign: vLLM sends it at once.
+    @inline(__always) func noteLife(_ client: ClientPointer, _ view: ByteView) {
+        guard client.pointee.showsLife, let run = client.pointee.run else { return }
+        if client.pointee.isEventStream {
+            if LifeSign.isSilence(view, isChunked: client.pointee.bodyEnd == .chunked) { return }
+            if client.pointee.dialect == .responses, client.pointee.sequence.newest < LifeSign.openingEvents,
+                LifeSign.isOpening(view)
+            {
+                return
+            }
+        }
         run.pointee.lines[index].lastByte.store(now, ordering: .relaxed)
     }
 
     /// First bytes of a body: judged, and kept until there is something to say.
     private func hold(_ client: ClientPointer, _ view: ByteView) {
-        noteByte(client)
         let isFirst = !client.pointee.hasBodyByte
         client.pointee.hasBodyByte = true
         // The payload of these bytes, decoded beside; the framing itself moves only when bytes are kept or leave.

@@ -66,7 +66,7 @@ struct RunCell: ~Copyable {
 
 /// What one loop knows of a run: only that loop writes here.
 struct RunLine: ~Copyable {
-    /// Nanoseconds of the monotonic clock at the newest response byte; 0 before the first.
+    /// Nanoseconds of the monotonic clock at the newest byte that its engine has made; 0 before the first.
     let lastByte = Atomic<UInt64>(0)
     /// The ticket of the loop's oldest request that waits for a place there; the largest number for none.
     let oldestWaiting = Atomic<UInt64>(.max)

@@ -34,6 +34,12 @@ struct PassthroughPath: Equatable {
         "/audio/transcriptions", "/audio/translations", "/v2/embed", "/generative_scoring",
     ]
 
+    /// Whether its answer is the engine's work.
+    var asksEngine: Bool {
+        Self.any(canonical, Self.inference)
+            && !Self.any(canonical, ["/messages/count_tokens", "/tokenize", "/detokenize"])
+    }
+
     /// Whether it changes an instance's adapters, so that an instance must be named where there are several.
     var isAdapterChange: Bool { Self.any(canonical, ["/load_lora_adapter", "/unload_lora_adapter"]) }
 

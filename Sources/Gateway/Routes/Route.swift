@@ -69,6 +69,17 @@ enum Route: UInt8, CaseIterable {
         }
     }
 
+    /// Whether its answer is the engine's work; the others' vLLM's front end makes by itself, whatever has become of the
+    /// engine. Of a passthrough its path tells.
+    var asksEngine: Bool {
+        switch self {
+        case .chatCompletions, .completions, .responses, .embeddings, .messages, .rerankV1, .rerank, .rerankV2,
+            .scoreV1, .score, .pooling, .classify, .transcriptions, .translations:
+            return true
+        default: return false
+        }
+    }
+
     /// Its dialect of errors.
     var dialect: Dialect {
         switch self {

@@ -38,9 +38,11 @@ extension HealthMonitor {
         /// Between the tries of a warm-up that was answered, but not with a token.
         var warmupPause: Duration { kind == .launched ? min(period, .milliseconds(500)) : period }
 
-        /// Twice a probe's patience, for a request that an engine must work for; at most 10 s and `hang_after`.
+        /// A canary's patience, for an engine must work for it: half of `hang_after`, at most 10 s, and never less than a
+        /// probe's. So an idle engine, asked after half of `hang_after` and then once more, is found out as soon as one
+        /// with work: after `hang_after` and one canary.
         var canaryTimeout: Duration {
-            max(configuration.timeout, min(.seconds(10), configuration.hangAfter))
+            max(configuration.timeout, min(.seconds(10), configuration.hangAfter / 2))
         }
 
         /// How long an idle engine goes without a sign of life before it is asked for one: half of `hang_after`, at most 30 s.
