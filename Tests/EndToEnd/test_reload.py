@@ -227,3 +227,104 @@ def test_a_replacement_makes_way(venv, what):
                 assert stoker.processes() == []
             reload.communicate(timeout=30)
             assert reload.returncode != 0
+
+
+def test_a_name_that_was_attached_is_given_to_no_provider(venv):
+    """Names are unique: a reload that would give one away is refused, a start lets go of what was attached."""
+    with venv.server() as url:
+        stoker = Stoker(harness.config([venv.provider()]))
+        with contextlib.closing(stoker):
+            stoker.start()
+            before = stoker.wait_state("chat-0", "ready")
+            assert stoker.cli("attach", "chat-1", url).returncode == 0
+            stoker.wait_state("chat-1", "ready")
+            rewrite(stoker, venv.provider(replicas=2))
+            for arguments in (["reload", "--plan"], ["reload"]):
+                refused = stoker.cli(*arguments)
+                assert refused.returncode == 2 and "stoker detach chat-1" in refused.stderr, refused
+            assert (stoker.instance("chat-1")["state"], stoker.instance("chat-0")["pid"]) == ("ready", before["pid"])
+            assert stoker.status()["last_reload"]["outcome"] == "refused"
+            assert "the reload of" in stoker.cli("status").stdout
+            assert stoker.stop() == 0
+            stoker.config = harness.config([venv.provider(replicas=2)])
+            stoker.start()
+            assert stoker.wait_state("chat-1", "ready")["pid"], "the configuration's own"
+            assert any("chat-1, attached at run time, is detached" in note for note in stoker.status()["notices"])
+            refused = stoker.cli("detach", "chat")
+            assert refused.returncode == 1 and "in the configuration" in refused.stderr
+            assert stoker.stop() == 0
+            assert stoker.processes() == []
+
+
+def test_the_key_of_what_was_attached_is_read_anew(venv):
+    with venv.server(env={"VLLM_API_KEY": "the-second"}) as url:
+        stoker = Stoker(harness.config([venv.provider()]))
+        with contextlib.closing(stoker):
+            stoker.start()
+            key = stoker.folder / "key"
+            key.write_text("the-first\n")
+            assert stoker.cli("attach", "box", url, "--api-key-file", str(key)).returncode == 0
+            stoker.wait_state("box", "misconfigured")
+            key.write_text("the-second\n")
+            assert stoker.cli("reload").returncode == 0
+            stoker.wait_state("box", "ready")
+            # A start without the file says so, and a reload with it brings the server back.
+            assert stoker.stop() == 0
+            key.rename(stoker.folder / "elsewhere")
+            stoker.start()
+            note = eventually(lambda: [n for n in stoker.status()["notices"] if "box" in n], 10, "a notice")
+            assert "reload" in note[0] and str(key) in note[0]
+            (stoker.folder / "elsewhere").rename(key)
+            assert stoker.cli("reload").returncode == 0
+            stoker.wait_state("box", "ready")
+            assert not [n for n in stoker.status()["notices"] if "box" in n]
+
+
+def test_a_failed_one_is_in_the_plan(venv):
+    venv.faults(exit_at_start={"code": 1, "lines": ["RuntimeError: the stand-in gives up"]})
+    with Stoker(harness.config([venv.provider(restart="{ backoff: 10ms..20ms, start_budget: 1 }")])) as stoker:
+        stoker.wait_state("chat-0", "failed")
+        venv.faults()
+        assert "* chat-0 (has failed, is started again)" in stoker.cli("reload", "--plan").stdout
+        assert stoker.instance("chat-0")["state"] == "failed", "a plan changes nothing"
+        reload = stoker.cli("reload", "--json")
+        assert json.loads(reload.stdout)["plan"]["retried"] == ["chat-0"], reload
+        stoker.wait_state("chat-0", "ready")
+
+
+def test_who_detaches_is_believed(venv):
+    """While its streams finish it is neither attached again nor brought back by a crash."""
+    with venv.server() as url:
+        stoker = Stoker(harness.config([venv.provider()]))
+        with contextlib.closing(stoker):
+            stoker.start()
+            assert stoker.cli("attach", "box", url).returncode == 0
+            stoker.wait_state("box", "ready")
+            body = {"model": "box/org/m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 30, "stream": True}
+            venv.faults(token_delay_ms=100)
+            texts = []
+            stream = threading.Thread(target=lambda: texts.append(stoker.post("/v1/chat/completions", body).text))
+            stream.start()
+            eventually(lambda: stoker.instance("box")["inflight"] == 1, 10, "a stream")
+            detach = threading.Thread(target=stoker.cli, args=("detach", "box"))
+            detach.start()
+            stoker.wait_state("box", "draining")
+            again = stoker.cli("attach", "box", url)
+            assert again.returncode == 1 and "is being detached" in again.stderr, again
+            assert "box" not in json.loads((stoker.folder / "state" / "attached.json").read_text())
+            stream.join()
+            detach.join()
+            assert texts[0].endswith("data: [DONE]\n\n")
+            eventually(lambda: "box" not in stoker.admin().text, 10, "its end")
+            assert stoker.cli("attach", "box", url).returncode == 0
+            stoker.wait_state("box", "ready")
+
+
+def test_one_state_directory_has_one_daemon(venv):
+    with Stoker(harness.config([venv.provider()])) as stoker:
+        before = stoker.wait_state("chat-0", "ready")
+        other = {**stoker.env, "RUNTIME_DIRECTORY": str(stoker.folder / "other")}
+        second = subprocess.run([BIN, "run", "--config", str(stoker.folder / "stoker.yaml")], env=other,
+                                capture_output=True, text=True, timeout=30)
+        assert second.returncode == 1 and "another stoker keeps its state" in second.stderr, second
+        assert stoker.instance("chat-0")["pid"] == before["pid"] and stoker.instance("chat-0")["state"] == "ready"

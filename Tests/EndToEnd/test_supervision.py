@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -338,21 +339,117 @@ def test_kill_of_the_supervisor_cuts_no_traffic(venv):
         eventually(lambda: stoker.processes() == [], 10, "an empty machine")
 
 
-def test_a_changed_configuration_is_not_taken_over(venv):
-    """What was launched by other arguments is ended and started anew; what is not configured any more is ended."""
+def test_a_configuration_that_changed_meanwhile_is_applied_as_a_reload(venv):
+    """What runs is taken over as it is, and no stream is cut; then the difference is applied: what was launched by other
+    arguments is replaced, what is not configured any more drains and ends."""
     stoker = Stoker(harness.config([venv.provider("one"), venv.provider("two"), venv.provider("three")]))
     with contextlib.closing(stoker):
         stoker.start()
         before = {name: stoker.wait_state(f"{name}-0", "ready")["pid"] for name in ("one", "two", "three")}
+        venv.faults(token_delay_ms=100)
+        body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 40, "stream": True}
+        texts = {}
+
+        def stream(name):
+            texts[name] = stoker.post("/v1/chat/completions", {**body, "model": f"{name}/org/m"}).text
+
+        streams = [threading.Thread(target=stream, args=(name,)) for name in before]
+        for thread in streams:
+            thread.start()
+        eventually(lambda: stoker.status()["gateway"]["inflight"] == 3, 10, "three streams")
         stoker.process.kill()
         stoker.process.wait()
         stoker.config = harness.config(
             [venv.provider("new"), venv.provider("two", args='["--max-model-len", "64"]'), venv.provider("three")])
         stoker.start()
+        for thread in streams:
+            thread.join()
+        assert all(text.endswith("data: [DONE]\n\n") and "upstream_lost" not in text for text in texts.values()), texts
+        eventually(lambda: not harness.alive(before["one"]) and not harness.alive(before["two"]), 30, "their end")
         now = {name: stoker.wait_state(f"{name}-0", "ready")["pid"] for name in ("new", "two", "three")}
         assert now["three"] == before["three"] and now["two"] != before["two"]
-        eventually(lambda: not harness.alive(before["one"]) and not harness.alive(before["two"]), 10, "their end")
         assert sorted(stoker.models()) == ["new/org/m", "three/org/m", "two/org/m"]
+        assert stoker.status()["last_reload"]["outcome"] == "applied"
+        assert stoker.stop() == 0
+        eventually(lambda: stoker.processes() == [], 10, "an empty machine")
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_crash_in_the_middle_of_a_replacement(venv, works):
+    """The run that clients are sent to is taken over, and the replacement tried anew: never is the one that serves ended
+    for one that may not."""
+    stoker = Stoker(harness.config([venv.provider(restart="{ backoff: 10ms..20ms, start_budget: 1 }")]))
+    with contextlib.closing(stoker):
+        stoker.start()
+        before = stoker.wait_state("chat-0", "ready")
+        venv.faults(load_seconds=4)
+        changed = venv.provider(args='["--max-model-len", "64"]', restart="{ backoff: 10ms..20ms, start_budget: 1 }")
+        stoker.config = harness.config([changed])
+        (stoker.folder / "stoker.yaml").write_text(stoker.config)
+        assert stoker.admin("POST", "/api/v1/reload?plan=1").json()["changed"] == ["chat-0"]
+        reload = threading.Thread(target=stoker.cli, args=("reload",))
+        reload.start()
+        beside = eventually(lambda: (i := stoker.instance("chat-0"))["other_runs"] and i, 20, "a run beside")
+        assert beside["state"] == "ready" and beside["pid"] == before["pid"]
+        stoker.process.kill()
+        stoker.process.wait()
+        venv.faults(**({} if works else {"exit_at_start": {"code": 1, "lines": ["RuntimeError: gives up"]}}))
+        stoker.start()
+        seen = []
+
+        def over():
+            seen.append(chat(stoker).status_code)
+            return (stoker.status()["last_reload"] or {}).get("outcome") in ("applied", "failed")
+
+        eventually(over, 40, "the replacement's end")
+        reload.join()
+        assert set(seen) == {200}, seen
+        assert chat(stoker).status_code == 200
+        assert stoker.status()["last_reload"]["outcome"] == ("applied" if works else "failed")
+        assert harness.alive(before["pid"]) != works
+        assert stoker.stop() == 0
+        eventually(lambda: stoker.processes() == [], 10, "an empty machine")
+
+
+@pytest.mark.parametrize("gone", ["master key", "provider key", "admin token", "admin port"])
+def test_a_new_supervisor_looks_after_engines_whatever_is_missing(venv, gone):
+    """Beside engines that run, a key's file that is gone or an address that is taken is said, and harms nothing."""
+    stoker = Stoker(key=None)
+    with contextlib.closing(stoker), socket.socket() as taken:
+        keys = {name: stoker.folder / name.replace(" ", "-") for name in ("master key", "provider key", "admin token")}
+        for name, path in keys.items():
+            path.write_text(name.replace(" ", "-") + "-1\n")
+        taken.bind(("127.0.0.1", 0))
+        stoker.key = "master-key-1"
+        stoker.config = harness.config(
+            [venv.provider(), f"  box:\n    base_url: http://127.0.0.1:9\n    api_key_file: {keys['provider key']}\n"],
+            master_key_file=keys["master key"],
+            admin=json.dumps({"listen": f"127.0.0.1:{harness.free_port()}", "token_file": str(keys["admin token"])}))
+        stoker.start()
+        before = stoker.wait_state("chat-0", "ready")
+        gateway = stoker.gateway
+        stoker.process.kill()
+        stoker.process.wait()
+        if gone == "admin port":
+            port = stoker.config.split('"listen": "127.0.0.1:', 1)[1].split('"', 1)[0]
+            stoker.config = stoker.config.replace(f":{port}", f":{taken.getsockname()[1]}")
+            taken.listen()
+        else:
+            keys[gone].unlink()
+        stoker.start()
+        adopted = stoker.wait_state("chat-0", "ready")
+        assert adopted["pid"] == before["pid"]
+        assert stoker.gateway == gateway and chat(stoker).status_code == 200
+        word = {"admin token": str(keys["admin token"]), "admin port": "admin.listen"}.get(gone, "last accepted")
+        eventually(lambda: any(word in note for note in stoker.status()["notices"]), 10, f"a notice of {word}")
+        if gone == "admin port":
+            taken.close()
+            eventually(lambda: not stoker.status()["notices"], 30, "the address is had when it is free")
+        else:
+            keys[gone].write_text(gone.replace(" ", "-") + "-1\n")
+            assert stoker.cli("reload").returncode == 0
+            assert stoker.status()["notices"] == []
+        assert stoker.instance("chat-0")["pid"] == before["pid"]
         assert stoker.stop() == 0
         eventually(lambda: stoker.processes() == [], 10, "an empty machine")
 

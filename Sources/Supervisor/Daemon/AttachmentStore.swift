@@ -11,6 +11,22 @@ struct AttachmentStore: Sendable {
 
     let path: String
 
+    /// The file that daemons with these directories keep.
+    init(_ directories: Directories) { path = "\(directories.state)/attached.json" }
+
+    /// What a configuration names that was attached at run time, too: names are unique. A sentence each, with what to do.
+    static func clashes(of names: some Collection<String>, with configuration: Configuration) -> [String: String] {
+        var found: [String: String] = [:]
+        for provider in configuration.providers {
+            for name in Set(provider.instanceNames + [provider.name]) where names.contains(name) {
+                found[name] =
+                    "\(name) was attached at run time, and provider \(provider.name) of the configuration needs its name: "
+                    + "'stoker detach \(name)' first, or give the provider another name"
+            }
+        }
+        return found
+    }
+
     /// By name; nothing where there is no file that can be read.
     func load() -> [String: Attachment] {
         guard let data = try? Data(contentsOf: URL(filePath: path)) else { return [:] }

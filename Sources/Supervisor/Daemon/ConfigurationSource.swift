@@ -23,6 +23,8 @@ public struct ConfigurationSource: Sendable {
         public var problems: [ConfigurationProblem]
         /// The files that keys were read from, by the path that names each.
         public var keyFiles: [String: String] = [:]
+        /// What those files hold, by their own paths; credentials are not among them.
+        var keys: [String: String] = [:]
     }
 
     /// A source.
@@ -57,14 +59,18 @@ public struct ConfigurationSource: Sendable {
         do {
             return try String(contentsOfFile: file, encoding: .utf8)
         } catch {
+            var info = stat()
+            if stat(file, &info) == 0, info.st_mode & S_IFMT != S_IFREG {
+                throw Unreadable(description: "it is no ordinary file")
+            }
             throw Unreadable(
                 description: access(file, R_OK) == 0 ? "it is not UTF-8 text" : String(cString: strerror(errno)))
         }
     }
 
-    /// Reads a text in the file's place, with the environment.
-    func load(instead text: String, from path: String) -> Loaded {
-        load(file: path, text: text, environment: environment)
+    /// Reads a text in the file's place, with the environment; what is given of keys' files is not read again.
+    func load(instead text: String, from path: String, keys: [String: String] = [:]) -> Loaded {
+        load(file: path, text: text, environment: environment, keys: keys)
     }
 
     /// Reads the environment alone.
@@ -73,16 +79,21 @@ public struct ConfigurationSource: Sendable {
     /// Reads a text alone, by the same rules: no environment.
     func load(text: String, as name: String) -> Loaded { load(file: name, text: text, environment: [:]) }
 
-    private func load(file: String?, text: String?, environment: [String: String]) -> Loaded {
+    private func load(
+        file: String?, text: String?, environment: [String: String], keys known: [String: String] = [:]
+    ) -> Loaded {
         var yaml: (path: String, text: String)?
         if let file, let text { yaml = (file, text) }
         var inputs = ConfigurationInputs(
-            yaml: yaml, environment: environment, readFile: Self.read,
+            yaml: yaml, environment: environment,
+            readFile: { path in if let text = known[path] { text } else { try Self.read(path) } },
             credentialsDirectory: environment["CREDENTIALS_DIRECTORY"], directories: directories)
         var keyFiles: [String: String] = [:]
         inputs.keyFileSeen = { keyFiles[$0] = $1 }
         let (configuration, problems) = ConfigurationLoader.load(inputs)
-        return Loaded(
+        var loaded = Loaded(
             file: file, text: text, configuration: configuration, problems: problems, keyFiles: keyFiles)
+        for path in keyFiles.values { loaded.keys[path] = known[path] ?? (try? Self.read(path)) }
+        return loaded
     }
 }

@@ -118,6 +118,7 @@ extension Daemon: DaemonControl {
         {
             throw .refused("\(name) is in the configuration: change it there and reload")
         }
+        guard !detaching.contains(name) else { throw .refused(Self.isBeingDetached(name)) }
         if let apiKeyFile, let key = try? AdminToken.read(apiKeyFile).secret {
             let own = [configuration.masterKey, (try? adminToken(of: configuration))?.secret].compactMap { $0 }
             guard !own.contains(key) else {
@@ -133,20 +134,29 @@ extension Daemon: DaemonControl {
     /// Removes an instance that was attached at run time.
     public func detach(name: String) async throws(ControlFailure) {
         guard attachments[name] != nil else {
-            guard owners[name] == nil else {
+            guard owners[name] == nil, !configuration.providers.contains(where: { $0.name == name }) else {
                 throw .refused("\(name) is in the configuration: remove it there and reload")
             }
             throw .noSuchInstance(name)
         }
+        guard detaching.insert(name).inserted else { throw .refused(Self.isBeingDetached(name)) }
+        defer { detaching.remove(name) }
+        notices.removeAll { $0.hasPrefix(Self.missing(name)) }
+        // Its streams may take a while: who asked for this shall not find it attached after a crash meanwhile.
+        let isKept = Result { () throws(ControlFailure) in try keepAttachments() }
         await remove(name)
         attachments[name] = nil
         await registry.configure(withAttachments(configuration))
-        try keepAttachments()
+        try isKept.get()
+    }
+
+    private static func isBeingDetached(_ name: String) -> String {
+        "\(name) is being detached: its streams finish first; try again when 'stoker status' does not list it any more"
     }
 
     private func keepAttachments() throws(ControlFailure) {
         do {
-            try attachmentStore.save(attachments)
+            try attachmentStore.save(attachments.filter { !detaching.contains($0.key) })
         } catch {
             throw .failed("done, but it cannot be kept for the next start: \(error)")
         }

@@ -24,7 +24,7 @@ extension Daemon {
 
     func add(_ name: String, of provider: ProviderConfiguration) async {
         var plan = InstancePlan(name: name, number: number(for: name), provider: provider)
-        plan.slot = spawner.slot(of: name)
+        takeUp(&plan, published: await registry.inherited(name)?.run.run)
         let (owner, generation) = await makeOwner(plan)
         plans[name] = plan
         owners[name] = owner
@@ -33,6 +33,28 @@ extension Daemon {
             wanted: wishes[name] != .stop, inherited: registry.inherited(name), memory: handover?.instances?[name])
         // Before it is found or started: it is not published for a moment first.
         if wishes[name] == .drain { Task { try? await owner.act(.drain) } }
+    }
+
+    /// Lets a plan be of the run that an earlier life left: of the one that clients are sent to where a replacement was
+    /// under way, by the configuration that it runs by where that is an earlier one; a reload changes it then.
+    private func takeUp(_ plan: inout InstancePlan, published: UInt64?) {
+        let living = spawner.living(plan.name).sorted {
+            ($0.run == published ? 1 : 0, $0.run) > ($1.run == published ? 1 : 0, $1.run)
+        }
+        guard let newest = living.first else { return }
+        plan.slot = newest.slot
+        let name = plan.name
+        let earlier = earlierConfigurations.compactMap { configuration in
+            configuration.providers.first { $0.instanceNames.contains(name) }
+        }
+        for left in living {
+            for provider in [plan.provider] + earlier where left.isOf(provider) {
+                if provider != plan.provider { isBehind = true }
+                plan.slot = left.slot
+                plan.provider = provider
+                return
+            }
+        }
     }
 
     /// An owner that is known to the registry; nothing happens before it begins.
@@ -80,24 +102,52 @@ extension Daemon {
         return all
     }
 
-    /// Brings back what was attached in an earlier life.
-    func restore(_ name: String, _ attachment: AttachmentStore.Attachment) async {
-        do throws(ControlFailure) {
-            try await attachProvider(name, attachment)
-        } catch {
-            notices.append("attached instance \(name) cannot be brought back: \(error)")
-            logger.error("an attached instance cannot be brought back", metadata: ["instance": "\(name)"])
+    /// Lets go of what was attached in an earlier life under a name that the configuration has given away since.
+    func dropClashingAttachments() {
+        let clashes = AttachmentStore.clashes(of: attachments.keys, with: configuration)
+        if clashes.isEmpty { return }
+        for name in clashes.keys.sorted() {
+            attachments[name] = nil
+            notices.append(
+                "\(name), attached at run time, is detached: the configuration has something else of that name now")
+            logger.warning("detached, as the configuration has its name now", metadata: ["instance": "\(name)"])
+        }
+        try? attachmentStore.save(attachments)
+    }
+
+    /// Brings back what was attached before and is not there: in an earlier life, or when its key could not be read.
+    func restoreAttachments() async {
+        for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) where owners[name] == nil {
+            notices.removeAll { $0.hasPrefix(Self.missing(name)) }
+            do throws(ControlFailure) {
+                try await attachProvider(name, attachment)
+            } catch {
+                notices.append(
+                    "\(Self.missing(name)): \(error). Mend that and reload, or forget it with 'stoker detach \(name)'")
+                logger.error("an attached instance cannot be brought back", metadata: ["instance": "\(name)"])
+            }
         }
     }
 
-    /// Attaches by way of the configuration's own reader, so that the same rules hold and the same errors come.
-    func attachProvider(_ name: String, _ attachment: AttachmentStore.Attachment) async throws(ControlFailure) {
+    static func missing(_ name: String) -> String { "attached instance \(name) cannot be brought back" }
+
+    /// Reads what was attached by way of the configuration's own reader, so that the same rules hold and the same errors
+    /// come.
+    func attachedProvider(
+        _ name: String, _ attachment: AttachmentStore.Attachment
+    ) throws(ControlFailure) -> ProviderConfiguration {
         var provider = "\(ConfigurationText.quoted(name)): { base_url: \(ConfigurationText.quoted(attachment.baseURL))"
         if let file = attachment.apiKeyFile { provider += ", api_key_file: \(ConfigurationText.quoted(file))" }
         let loaded = source.load(text: "providers: { \(provider) } }", as: "attach")
         guard let found = loaded.configuration?.providers.first(where: { $0.name == name }) else {
-            throw .refused(loaded.problems.filter { $0.severity == .error }.map(\.message).joined(separator: "; "))
+            throw .invalid(loaded.problems.filter { $0.severity == .error }.map(\.message).joined(separator: "; "))
         }
+        return found
+    }
+
+    /// Attaches, in place of what was attached by that name before.
+    func attachProvider(_ name: String, _ attachment: AttachmentStore.Attachment) async throws(ControlFailure) {
+        let found = try attachedProvider(name, attachment)
         if owners[name] != nil { await remove(name) }
         attachments[name] = attachment
         let plan = InstancePlan(name: name, number: -1, provider: found)

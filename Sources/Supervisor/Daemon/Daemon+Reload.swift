@@ -12,14 +12,14 @@ extension Daemon {
         if planOnly {
             if let report = try await rehearse() { return report }
             let (_, new) = try load()
-            return ReloadReport(difference(to: new))
+            return await reloadReport(difference(to: new))
         }
         // One that still replaces instances makes way for the newer configuration.
         for replacer in replacers.values { replacer.cancel("another reload came first") }
         reloadsAsked += 1
         let number = await beginReload()
         do throws(ControlFailure) {
-            if isStopping { throw .refused("the daemon is stopping") }
+            if isStopping { throw .failed("the daemon is stopping") }
             if var report = try await rehearse() {
                 report.number = number
                 notify(reporter.reloading(at: .now()))
@@ -47,6 +47,18 @@ extension Daemon {
         }
     }
 
+    /// Applies what is configured now, once what an earlier life left was taken over: a replacement waits for one that
+    /// serves, and no longer than the other takes.
+    func catchUp() async {
+        let deadline = Instant.now() + .seconds(20)
+        while Instant.now() < deadline, !isStopping {
+            let states = await registry.records.filter { plans[$0.status.id]?.kind == .launched }.map(\.status.state)
+            if !states.contains(where: { $0 == .starting || $0 == .warming }) { break }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+        await reloadBySignal()
+    }
+
     /// Reloads without anybody who waits for the outcome.
     func reloadBySignal() async {
         do throws(ControlFailure) {
@@ -62,6 +74,10 @@ extension Daemon {
         let loaded = source.load()
         guard let new = loaded.configuration else {
             throw .refused(loaded.problems.map(\.description).joined(separator: "\n"))
+        }
+        let clashes = AttachmentStore.clashes(of: attachments.keys, with: new)
+        guard clashes.isEmpty else {
+            throw .refused(clashes.sorted { $0.key < $1.key }.map(\.value).joined(separator: "\n"))
         }
         return (loaded, new)
     }
@@ -83,13 +99,15 @@ extension Daemon {
         let difference = difference(to: new)
         notify(reporter.reloading(at: .now()))
         let sockets = try await gatewayOrder(for: difference, new)
+        accepted.begin(loaded)
         keep(loaded)
         await admin?.use(token)
         stand(.configuration, nil)
+        stand(.token, nil)
         stand(.program, nil)
+        let report = await reloadReport(difference)
         let problems = await apply(difference, new)
         await renewGateway(sockets)
-        let report = ReloadReport(difference)
         logger.notice(
             "configuration reloaded",
             metadata: [
@@ -98,13 +116,24 @@ extension Daemon {
                 "changed": "\(report.changed.joined(separator: " "))", "problems": "\(problems.count)",
             ])
         guard problems.isEmpty else { throw .failed(problems.joined(separator: "\n")) }
+        accepted.settle()
+        return report
+    }
+
+    /// What a difference comes to, now: a failed instance is given another try, though nothing about it changes.
+    private func reloadReport(_ difference: ConfigurationDifference) async -> ReloadReport {
+        var report = ReloadReport(difference)
+        var retried: [String] = []
+        for name in report.untouched where await owners[name]?.status.state == .failed { retried.append(name) }
+        report.untouched.removeAll { retried.contains($0) }
+        if !retried.isEmpty { report.retried = retried }
         return report
     }
 
     private static func summary(_ report: ReloadReport) -> String {
         let parts = [
             ("added", report.added), ("removed", report.removed), ("replaced", report.changed),
-            ("adjusted", report.adjusted ?? []),
+            ("adjusted", report.adjusted ?? []), ("started again", report.retried ?? []),
         ].filter { !$0.1.isEmpty }.map { "\($0.0) \($0.1.joined(separator: ", "))" }
         return parts.isEmpty ? "no instance changes" : parts.joined(separator: "; ")
     }

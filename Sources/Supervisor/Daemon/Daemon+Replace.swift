@@ -19,17 +19,28 @@ extension Daemon {
         configuration = new
         services.health = new.health
         await spawner.limitStarts(to: new.startsAtOnce)
+        for (name, attachment) in attachments where plans[name] != nil {
+            do throws(ControlFailure) {
+                // Its key's file may hold another one now.
+                plans[name]?.provider = try attachedProvider(name, attachment)
+            } catch {
+                logger.warning(
+                    "an attached instance goes on with the key that it had",
+                    metadata: ["instance": "\(name)", "error": "\(error)"])
+            }
+        }
         await registry.configure(withAttachments(new))
         let replaced = changed.filter { !others.contains($0) && plans[$0]?.kind == .launched }
         // Every other one is told too: health is the daemon's, and a reload gives a failed one another try.
         for (name, owner) in owners.sorted(by: { $0.key < $1.key }) where !replaced.contains(name) {
-            guard let provider = providers[name] ?? attachedProvider(name) else { continue }
+            guard let provider = providers[name] ?? plans[name].map(\.provider) else { continue }
             plans[name]?.provider = provider
             await owner.adjust(provider, health: new.health)
         }
         for name in (difference.added + others).sorted() {
             if let provider = providers[name] { await add(name, of: provider) }
         }
+        await restoreAttachments()
         let rows = Dictionary(grouping: replaced) { providers[$0]?.name ?? "" }.values
         return await withTaskGroup(of: [String].self) { group in
             for row in rows { group.addTask { await self.replace(row.sorted(), providers) } }
@@ -37,10 +48,6 @@ extension Daemon {
             for await found in group { problems += found }
             return problems.sorted()
         }
-    }
-
-    private func attachedProvider(_ name: String) -> ProviderConfiguration? {
-        attachments[name] == nil ? nil : plans[name]?.provider
     }
 
     /// Replaces a provider's replicas one after another; stops at the first that cannot serve: the others still do.

@@ -22,6 +22,7 @@ extension Daemon {
         await tell(.descriptors, SpareDescriptor.shortage())
         if ticks % Self.pause == 1 {
             Task { await self.tell(.state, await self.lookAtState()) }
+            Task { await self.retryAdmin() }
             // Also finds out whether anybody listens.
             notify(reporter.again())
         }
@@ -37,7 +38,7 @@ extension Daemon {
     }
 
     /// Says something that is new, or that it is mended.
-    private func tell(_ kind: StandingNotice, _ text: String?) async {
+    func tell(_ kind: StandingNotice, _ text: String?) async {
         guard standing[kind] != text else { return }
         if let text {
             if standing[kind] == nil { logger.error("\(text)") }

@@ -30,6 +30,8 @@ public actor Daemon {
 
     var configuration: Configuration
     var attachments: [String: AttachmentStore.Attachment]
+    /// Names of those that are on their way out.
+    var detaching: Set<String> = []
     var owners: [String: InstanceOwner] = [:]
     /// Which of an instance's owners each one is; the newer has the higher number.
     var generations: [String: Int] = [:]
@@ -47,6 +49,12 @@ public actor Daemon {
     /// The configuration's text that is in charge.
     var acceptedText: Handover.Accepted?
     let openFiles: UInt64?
+    /// Whether something that an earlier life started ran when this one began.
+    let goesOn: Bool
+    /// Whether what is configured is to be applied yet: what runs was taken over as it is.
+    var isBehind = false
+    /// See ``AcceptedConfiguration/earlierConfigurations(of:)``.
+    var earlierConfigurations: [Configuration] = []
     var lastReload: ReloadStatus?
     var isReloading = false
     /// Grows with every reload that is asked for: an earlier one makes way.
@@ -95,8 +103,13 @@ public actor Daemon {
         let doubts = StateInspection(source.directories).run()
         for doubt in doubts { logger.error("\(doubt)") }
         // In the middle of a reload the earlier configuration is in charge first; the difference is applied as ever.
-        let loaded = handover?.configuration(of: source) ?? source.load()
+        var loaded = handover?.configuration(of: source) ?? source.load()
         for problem in loaded.problems { writeLine("\(problem)") }
+        var isBehind = false
+        if handover == nil, let kept = accepted.inCharge(insteadOf: loaded, of: source) {
+            loaded = kept
+            isBehind = true
+        }
         guard let configuration = loaded.configuration ?? accepted.configurationInNeed(of: source) else {
             writeLine("stoker: the configuration cannot be used; 'stoker check' shows this list too")
             return 2
@@ -106,7 +119,7 @@ public actor Daemon {
                 options: options, source: source, configuration: configuration,
                 state: StateDirectory(source.directories, lock: handover?.lock), accepted: accepted,
                 handover: handover, openFiles: openFiles, logger: logger)
-            await daemon.began(with: loaded, doubts: doubts, pump: pump)
+            await daemon.began(with: loaded, isBehind: isBehind, doubts: doubts, pump: pump)
             return try await daemon.serve(signals)
         } catch let failure as DaemonFailure {
             writeLine("stoker: \(failure)")
@@ -128,10 +141,11 @@ public actor Daemon {
         self.configuration = configuration
         self.state = state
         self.accepted = accepted
+        goesOn = handover != nil || accepted.isSomethingLeft
         wishes = OperatorWishes(state.directories)
         self.logger = logger
         notifier = SystemdNotifySocket()
-        attachmentStore = AttachmentStore(path: "\(state.directories.state)/attached.json")
+        attachmentStore = AttachmentStore(state.directories)
         attachments = attachmentStore.load()
         pulse = GatewayPulse(at: began)
         reporter = SystemdReporter(
@@ -171,9 +185,21 @@ public actor Daemon {
         services = InstanceServices(spawner: spawner, prober: prober, health: configuration.health, logger: logger)
     }
 
+    /// Tries again for the admin side's addresses that others have had.
+    func retryAdmin() async {
+        guard let admin, await !admin.missing.isEmpty else { return }
+        await admin.retry()
+        let missing = await admin.missing.map(\.reason)
+        await tell(.admin, missing.isEmpty ? nil : missing.joined(separator: "; "))
+    }
+
     /// Keeps a configuration that was accepted; goes on by an earlier one where this one was not, and says so.
-    private func began(with loaded: ConfigurationSource.Loaded, doubts: [String], pump: LogPump) {
+    private func began(
+        with loaded: ConfigurationSource.Loaded, isBehind: Bool, doubts: [String], pump: LogPump
+    ) {
         self.pump = pump
+        self.isBehind = isBehind
+        if goesOn { earlierConfigurations = accepted.earlierConfigurations(of: source) }
         notices += doubts
         if let why = spawner.trees.whyNoCgroups {
             let what = "servers are kept by session and /proc, not by cgroup (\(why))"
@@ -188,7 +214,7 @@ public actor Daemon {
         guard loaded.configuration == nil else { return keep(loaded) }
         acceptedText = accepted.text.map { Handover.Accepted(file: loaded.file ?? "", text: $0) }
         logger.error("the configuration is invalid; the last accepted one goes on", metadata: [:])
-        stand(.configuration, AcceptedConfiguration.notice)
+        stand(.configuration, AcceptedConfiguration.notice(loaded.file))
     }
 
     /// Keeps a configuration that was accepted.
@@ -225,11 +251,10 @@ public actor Daemon {
         let addresses = configuration.listen.map(\.description).joined(separator: ", ")
         logger.info("stoker runs", metadata: ["version": "\(options.version)", "gateway": "\(addresses)"])
         await finishEarlierStop()
+        dropClashingAttachments()
         await spawner.limitStarts(to: configuration.startsAtOnce)
         for provider in configuration.providers { await add(provider) }
-        for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) {
-            await restore(name, attachment)
-        }
+        await restoreAttachments()
         // Of what a person has stopped nothing shall run.
         let keys = Set(plans.filter { wishes[$0.key] != .stop }.values.map(\.key))
         Task { await self.endLeftovers(keeping: keys) }
@@ -240,7 +265,11 @@ public actor Daemon {
                 try? await Task.sleep(for: MinuteHistory.step)
             }
         }
-        if let number = handover?.reload { Task { await self.finishReload(number) } }
+        if let number = handover?.reload {
+            Task { await self.finishReload(number) }
+        } else if isBehind {
+            Task { await self.catchUp() }
+        }
         let ticking = Task {
             while !Task.isCancelled {
                 await self.tick()
@@ -278,22 +307,29 @@ public actor Daemon {
         return 0
     }
 
+    /// Beside engines that run, what is wrong with a token or an address is no reason not to look after them: it is said,
+    /// and the Unix socket does.
     private func startAdmin() async throws {
         let token: AdminToken
         do throws(AdminToken.Failure) {
             token = try adminToken(of: configuration)
         } catch {
-            throw DaemonFailure(error.description)
+            guard goesOn else { throw DaemonFailure(error.description) }
+            logger.error("\(error)")
+            stand(.token, "\(error); until the next reload only \(state.directories.adminSocket) takes commands")
+            token = .nobodys()
         }
         let server = AdminServer(
             control: self, token: token, addresses: configuration.admin.listen,
             socketPath: state.directories.adminSocket, logger: logger)
         do {
-            try await server.start(inherited: handover?.adminSockets ?? [])
+            try await server.start(inherited: handover?.adminSockets ?? [], isPatient: goesOn)
         } catch let failure as ListeningSocket.Failure {
             throw DaemonFailure(failure.description)
         }
         admin = server
+        let missing = await server.missing.map(\.reason)
+        if !missing.isEmpty { stand(.admin, missing.joined(separator: "; ")) }
     }
 
     /// The admin token that a configuration asks for, read anew.

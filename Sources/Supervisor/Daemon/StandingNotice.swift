@@ -1,5 +1,7 @@
 /// What a standing notice is about.
 enum StandingNotice: String, Sendable {
+    /// An address of the admin side cannot be had.
+    case admin = "the admin side"
     /// The file is invalid, an earlier one is in use.
     case configuration
     /// No file descriptor is left.
@@ -12,6 +14,8 @@ enum StandingNotice: String, Sendable {
     case program
     /// The state directory cannot be written.
     case state = "the state directory"
+    /// The admin token cannot be read.
+    case token = "the admin token"
     /// Engines are not kept by cgroups.
     case trees
 }

@@ -11,6 +11,8 @@ struct StateDirectory: Sendable {
     let problems: [String]
     /// The descriptor that holds the lock, for whoever takes this process's place.
     let lock: Int32
+    /// The descriptor that holds the state directory's own lock; -1 where it cannot be opened.
+    let stateLock: Int32
 
     /// Makes the directories where they are missing, takes the lock, and begins a new epoch.
     ///
@@ -25,6 +27,12 @@ struct StateDirectory: Sendable {
             if let problem = try Self.make(path, mode: mode_t(mode)) { problems.append(problem) }
         }
         lock = try Self.takeLock("\(directories.runtime)/stoker.lock", handedOver)
+        do throws(DaemonFailure) {
+            stateLock = try Self.lockState(directories.state)
+        } catch {
+            if handedOver == nil { close(lock) }
+            throw error
+        }
         epoch = Self.nextEpoch(StateFile("epoch", in: directories), &problems)
         self.problems = problems
     }
@@ -62,6 +70,16 @@ struct StateDirectory: Sendable {
             )
         }
         return descriptor
+    }
+
+    /// Another daemon may have another runtime directory and this state: it would take over these engines. The lock is the
+    /// folder's own and lasts as long as the process, or until its program is another one, which takes it again.
+    private static func lockState(_ path: String) throws(DaemonFailure) -> Int32 {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK else { return descriptor }
+        close(descriptor)
+        throw DaemonFailure(
+            "another stoker keeps its state in \(path): stop it, or give this one its own STATE_DIRECTORY")
     }
 
     /// Whether no daemon holds the lock.

@@ -24,6 +24,12 @@ public actor InstanceOwner {
         case resolved(Int, Resolution)
     }
 
+    /// What leaves, in order: who waits for a command hears of its end when the record that tells of it was taken.
+    private enum Output: Sendable {
+        case record(InstanceRecord)
+        case answer(CheckedContinuation<ControlFailure?, Never>, ControlFailure?)
+    }
+
     /// What the machines are to be told, in order; performing an action may add to it.
     enum Pending {
         case launched(Lifecycle.Event)
@@ -81,7 +87,7 @@ public actor InstanceOwner {
     var isOver = false
 
     nonisolated let inbox: AsyncStream<Input>.Continuation
-    private nonisolated let outbox: AsyncStream<InstanceRecord>.Continuation
+    private nonisolated let outbox: AsyncStream<Output>.Continuation
     private let publisher: Task<Void, Never>
 
     /// An owner; nothing happens before ``begin(wanted:)``.
@@ -111,10 +117,17 @@ public actor InstanceOwner {
             machine = .attached(AttachedLifecycle(instance: plan.name, at: now), attach)
         }
         let (inputs, inbox) = AsyncStream.makeStream(of: Input.self)
-        let (records, outbox) = AsyncStream.makeStream(of: InstanceRecord.self)
+        let (outputs, outbox) = AsyncStream.makeStream(of: Output.self)
         self.inbox = inbox
         self.outbox = outbox
-        publisher = Task { for await record in records { await sink.record(record) } }
+        publisher = Task {
+            for await output in outputs {
+                switch output {
+                case .record(let record): await sink.record(record)
+                case .answer(let waiter, let failure): waiter.resume(returning: failure)
+                }
+            }
+        }
         Task { [weak self] in
             for await input in inputs {
                 guard let self else { return }
@@ -287,7 +300,7 @@ public actor InstanceOwner {
                     "reason": "\(record.status.reason)",
                 ])
         }
-        outbox.yield(record)
+        outbox.yield(.record(record))
     }
 
     private func wait(_ begin: (UInt64) -> Void) async -> ControlFailure? {
@@ -300,6 +313,8 @@ public actor InstanceOwner {
     }
 
     func answer(_ waiter: UInt64, _ failure: ControlFailure?) {
-        waiters.removeValue(forKey: waiter)?.resume(returning: failure)
+        guard let continuation = waiters.removeValue(forKey: waiter) else { return }
+        // After the last record nothing leaves any more.
+        if case .terminated = outbox.yield(.answer(continuation, failure)) { continuation.resume(returning: failure) }
     }
 }

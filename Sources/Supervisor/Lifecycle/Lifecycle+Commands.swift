@@ -90,7 +90,7 @@ extension Lifecycle {
         goal = .stop
         isFinal = true
         waiters.append((waiter, .ended))
-        stop("the daemon ends", now, &actions)
+        stop(isBeingReplaced ? "another run has its place" : "the daemon ends or it was removed", now, &actions)
     }
 
     /// Ends whatever there is, for an asked stop.
@@ -137,6 +137,7 @@ extension Lifecycle {
             if state == .quarantined { return .failed("\(instance) is quarantined: \(reason)") }
             return nil
         case .drained:
+            if goal == .stop { return .refused("\(instance) was stopped meanwhile") }
             // What is being taken over may have something in flight.
             if isAdopting { return nil }
             if !hasTree { return .some(nil) }

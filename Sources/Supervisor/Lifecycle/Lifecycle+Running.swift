@@ -13,6 +13,7 @@ extension Lifecycle {
             enter(.starting, "looks for what an earlier life of the daemon left running", now, &actions)
             actions.append(.adopt(run))
         } else {
+            reason = "stopped by the operator"
             actions.append(.record)
         }
     }

@@ -36,6 +36,8 @@ public enum OperatorCommand: String, Sendable, Hashable, Codable, CaseIterable {
 public enum ControlFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// No instance and no provider of this name.
     case noSuchInstance(String)
+    /// What was given cannot be right.
+    case invalid(String)
     /// Not possible in this state or mode.
     case refused(String)
     /// Was tried, and failed.
@@ -46,7 +48,7 @@ public enum ControlFailure: Error, Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .noSuchInstance(let name):
             return "there is no instance or provider named \(name): 'stoker status' lists them"
-        case .refused(let reason), .failed(let reason): return reason
+        case .invalid(let reason), .refused(let reason), .failed(let reason): return reason
         }
     }
 }
@@ -97,6 +99,8 @@ public struct ReloadReport: Sendable, Hashable, Codable {
     public var reasons: [String: [String]]?
     /// Settings for which the gateway process is replaced; its streams go on.
     public var newGateway: [String]?
+    /// Failed ones that are given another try; absent where none.
+    public var retried: [String]?
     /// The version of a new program that takes over, where one does.
     public var successor: String?
     /// The reload's number: ``StatusReport/reload`` tells how it went. Only of one that is applied.
@@ -115,7 +119,7 @@ public struct ReloadReport: Sendable, Hashable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case added, removed, changed, untouched, successor, number, adjusted, reasons
+        case added, removed, changed, untouched, successor, number, adjusted, reasons, retried
         case newGateway = "new_gateway"
         case needsRestart = "needs_restart"
     }

@@ -100,16 +100,30 @@ extension EngineSpawner {
         return numbers
     }
 
-    /// The slot in which an earlier life left the instance's last run: 0 where nothing lives.
-    func slot(of instance: String) -> Int {
-        let living = (0...1).compactMap { slot -> (slot: Int, run: UInt64)? in
+    /// A run of an earlier life whose head lives.
+    struct Living {
+        /// Its slot.
+        var slot: Int
+        /// Its number.
+        var run: UInt64
+        fileprivate var fingerprint: String?
+
+        /// Whether it was launched as this provider's instances are.
+        func isOf(_ provider: ProviderConfiguration) -> Bool {
+            guard case .launched(let launch) = provider.source else { return false }
+            return fingerprint == InstanceFile.fingerprint(of: launch)
+        }
+    }
+
+    /// The runs of an instance that an earlier life left, of both slots.
+    func living(_ instance: String) -> [Living] {
+        (0...1).compactMap { slot in
             guard let file = context.files.read(InstancePlan.key(instance, slot: slot)),
                 file.boot == ProcessTable.bootID, let head = file.head,
                 ProcessTable.entry(head.pid)?.started == head.started
             else { return nil }
-            return (slot, file.run)
+            return Living(slot: slot, run: file.run, fingerprint: file.fingerprint)
         }
-        return living.max { $0.run < $1.run }?.slot ?? 0
     }
 
     /// Holds the GPUs for a second run of an instance beside the first; false where there is no room for both.

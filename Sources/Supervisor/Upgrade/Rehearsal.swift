@@ -41,6 +41,12 @@ public struct Rehearsal: Sendable {
             for problem in loaded.problems where problem.severity == .error { writeLine("\(problem)") }
             return 2
         }
+        let attached = AttachmentStore(source.directories).load()
+        let clashes = AttachmentStore.clashes(of: attached.keys, with: new)
+        guard clashes.isEmpty else {
+            for clash in clashes.sorted(by: { $0.key < $1.key }) { writeLine(clash.value) }
+            return 2
+        }
         let problems = unreadableState(source.directories)
         guard problems.isEmpty else {
             for problem in problems { writeLine(problem) }
@@ -65,7 +71,7 @@ public struct Rehearsal: Sendable {
         let records = files.names().map { check("\(directories.instances)/\($0).json", InstanceFile.self) }
         let others = [
             check("\(directories.state)/gateway.json", GatewayPredecessor.Record.self),
-            check("\(directories.state)/attached.json", [String: AttachmentStore.Attachment].self),
+            check(AttachmentStore(directories).path, [String: AttachmentStore.Attachment].self),
         ]
         return (records + others).compactMap { $0 }
     }

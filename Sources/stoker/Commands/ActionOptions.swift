@@ -55,9 +55,16 @@ struct ActionOptions: ParsableArguments {
     }
 
     private func say(_ command: OperatorCommand, done: Bool, _ words: String, _ connection: DaemonConnection) throws {
-        guard json.isWanted else { return Terminal.print("\(name): \(words)") }
         let instances = try connection.status().providers.flatMap { provider in
             provider.instances.filter { $0.id == name || provider.name == name }
+        }
+        guard json.isWanted else {
+            Terminal.print("\(name): \(words)")
+            let isForRouting = done && (command == .start || command == .restart)
+            for instance in instances where isForRouting && instance.state == .draining {
+                Terminal.print("\(instance.id): still drained; 'stoker undrain \(instance.id)' routes to it again")
+            }
+            return
         }
         Terminal.write(
             JSONLine.of(

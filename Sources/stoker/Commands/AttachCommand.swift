@@ -39,9 +39,11 @@ struct AttachCommand: ParsableCommand {
         let body = Body(baseURL: url, apiKeyFile: keyFile.map(Self.absolute))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes]
-        _ = try options.daemon.ask(
+        let daemon = options.daemon
+        let answer = try daemon.raw(
             "PUT", "/api/v1/instances/\(URLComponent.escaped(name))", headers: [("Content-Type", "application/json")],
             body: Array(try encoder.encode(body)), silence: .seconds(60))
+        if answer.status >= 400 { throw daemon.failure(of: answer, refused: answer.status == 400 ? .usage : .failed) }
         if json.isWanted { return Terminal.write(JSONLine.of(AttachOutcome(name: name, attached: true))) }
         Terminal.print("\(name): attached; 'stoker status' shows when it is ready")
     }

@@ -65,6 +65,7 @@ struct CheckCommand: ParsableCommand {
         let errors = problems.filter { $0.isError }.count
         let warnings = problems.count - errors
         if errors == 0 { for fact in facts { Terminal.error(fact) } }
+        if facts.isEmpty, errors > 0 { Terminal.error("the machine is looked at when these are mended") }
         Terminal.error(
             problems.isEmpty
                 ? "\(file ?? "the environment"): in order"

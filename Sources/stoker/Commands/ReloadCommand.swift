@@ -34,7 +34,12 @@ struct ReloadCommand: ParsableCommand {
         let daemon = options.daemon
         let answer = try daemon.raw("POST", "/api/v1/reload?plan=1", silence: .seconds(60))
         // What keeps a plan from being made is the configuration, or (422) a new program.
-        if answer.status >= 400 { throw daemon.failure(of: answer, refused: answer.status == 422 ? .failed : .usage) }
+        guard answer.status < 400 else {
+            // The reload itself is refused likewise, and then 'stoker status' says so too.
+            let real = plan ? answer : try daemon.raw("POST", "/api/v1/reload", silence: nil)
+            guard real.status >= 400 else { return say(try daemon.decode(ReloadReport.self, real.body), nil) }
+            throw daemon.failure(of: real, refused: real.status == 422 ? .failed : .usage)
+        }
         let planned = try daemon.decode(ReloadReport.self, answer.body)
         if !json.isWanted { for line in Self.lines(planned) { Terminal.print(line) } }
         if plan { return json.isWanted ? Terminal.write(JSONLine.of(Outcome(plan: planned, applied: false))) : () }
@@ -46,7 +51,10 @@ struct ReloadCommand: ParsableCommand {
         }
         defer { progress.end() }
         do {
-            let answer = try daemon.ask("POST", "/api/v1/reload", silence: nil)
+            let answer = try daemon.raw("POST", "/api/v1/reload", silence: nil)
+            if answer.status >= 400 {
+                throw daemon.failure(of: answer, refused: answer.status == 409 ? .usage : .failed)
+            }
             let report = try daemon.decode(ReloadReport.self, answer.body)
             number = report.number ?? number
             progress.end()
@@ -71,7 +79,13 @@ struct ReloadCommand: ParsableCommand {
             usleep(50_000)
             guard let report = try? daemon.status() else { continue }
             heard = .now()
-            guard let reload = report.lastReload, reload.number >= number, reload.outcome != .running else { continue }
+            guard let reload = report.lastReload else {
+                throw CommandFailure(
+                    status: .failed,
+                    message: "the daemon was started anew while it reloaded, by the configuration as it is now: "
+                        + "'stoker status' shows what became of it")
+            }
+            guard reload.number >= number, reload.outcome != .running else { continue }
             guard reload.number > number || reload.outcome == .applied else {
                 throw CommandFailure(status: .failed, message: reload.detail)
             }
@@ -99,6 +113,7 @@ struct ReloadCommand: ParsableCommand {
             lines.append("= \(name) (its server goes on by other rules)")
             lines += (report.reasons?[name] ?? []).map { "    \($0)" }
         }
+        add("*", "has failed, is started again", report.retried ?? [])
         if lines.isEmpty { lines.append("no instance changes") }
         if let version = report.successor { lines.insert("a new program takes over: version \(version)", at: 0) }
         if !report.untouched.isEmpty { lines.append("untouched: \(report.untouched.joined(separator: ", "))") }

@@ -22,8 +22,15 @@ struct TokenCommand: ParsableCommand {
         completion: .directory)
     var stateDirectory: String?
 
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("The configuration file, which may name the token's.", valueName: "file"),
+        completion: .file())
+    var config: String?
+
     func run() throws {
-        let path = tokenFile ?? AdminToken.path(configured: nil, stateDirectory: stateDirectory ?? Self.state)
+        let configured = stateDirectory == nil && tokenFile == nil ? configuredFile : nil
+        let path = tokenFile ?? AdminToken.path(configured: configured, stateDirectory: stateDirectory ?? Self.state)
         guard access(path, F_OK) == 0 || errno == EACCES else {
             throw CommandFailure(
                 status: .failed,
@@ -36,6 +43,11 @@ struct TokenCommand: ParsableCommand {
         } catch {
             throw CommandFailure(status: .failed, message: "\(error)")
         }
+    }
+
+    /// `admin.token_file`, or the credential of that name, as the daemon would find it.
+    private var configuredFile: String? {
+        ConfigurationSource(option: config, environment: Environment.current).load().configuration?.admin.tokenFile
     }
 
     /// The state directory as the daemon finds it: this user's own, else the system's.

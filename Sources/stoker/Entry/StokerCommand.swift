@@ -1,4 +1,5 @@
 import ArgumentParser
+import Fleet
 
 /// `stoker`
 struct StokerCommand: ParsableCommand {
@@ -13,6 +14,7 @@ struct StokerCommand: ParsableCommand {
 
             Completion: stoker --generate-completion-script bash (or zsh, fish).
             """,
+        version: "stoker \(BuildInfo.version)",
         groupedSubcommands: [
             CommandGroup(name: "Daemon:", subcommands: [RunCommand.self, CheckCommand.self, ReloadCommand.self]),
             CommandGroup(

@@ -17,6 +17,10 @@ struct StatusTable {
         lines += headed(
             report.ready ? "ready" : "not ready", report.ready ? Self.green : Self.red, ": \(report.readyReason)")
         lines += gatewayLines
+        if let reload = report.lastReload, reload.outcome == .refused || reload.outcome == .failed {
+            let what = reload.outcome == .refused ? "was refused, what runs goes on" : "could not be applied whole"
+            lines += headed("note", Self.yellow, ": the reload of \(reload.at) \(what): \(reload.detail)")
+        }
         for notice in report.notices { lines += headed("note", Self.yellow, ": \(notice)") }
         lines.append("")
         let instances = report.providers.flatMap { provider in provider.instances.map { (provider, $0) } }
@@ -30,7 +34,10 @@ struct StatusTable {
             flexible: [7, 6, 0],
             // Kind, restarts, in flight, models, reason, since when.
             optional: [1, 5, 4, 6, 7, 3])
-        for (provider, instance) in instances { table.rows.append(row(instance, provider.kind)) }
+        for (provider, instance) in instances {
+            table.rows.append(row(instance, provider.kind))
+            table.rows += instance.otherRuns.map(row)
+        }
         lines += table.lines(width: width)
         for (_, instance) in instances where instance.state != .ready {
             if let failure = instance.lastFailure { lines += describe(failure, of: instance.id) }
@@ -67,6 +74,18 @@ struct StatusTable {
             .init(state, colour: hasColour ? Self.colour(of: instance.state) : ""), .init(age),
             .init(String(instance.inflight)), .init(kind == .launched ? String(instance.restarts) : "-"),
             .init(instance.models.isEmpty ? "-" : instance.models.joined(separator: ", ")), .init(instance.reason),
+        ]
+    }
+
+    /// Another run of the instance above, while one replaces the other.
+    private func row(_ other: OtherRun) -> [TextTable.Cell] {
+        var state = other.state.rawValue
+        if let percent = other.progressPercent, other.state == .loading { state += " \(percent) %" }
+        let age = WallClock.seconds(of: other.since).map { WallClock.span(now - $0) } ?? "?"
+        return [
+            .init("  run \(other.run)"), .init(""),
+            .init(state, colour: hasColour ? Self.colour(of: other.state) : ""), .init(age),
+            .init(String(other.inflight)), .init(""), .init(""), .init(other.reason),
         ]
     }
 

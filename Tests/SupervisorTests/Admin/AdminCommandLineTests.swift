@@ -99,10 +99,11 @@ struct AdminCommandLineTests {
                 fixture.control.calls == [
                     "attach box http://10.0.0.8:8000", "detach vllm-test", "plan", "plan", "reload",
                 ])
-            fixture.control.fail(with: .refused("a.yaml:1:1: x: wrong"))
+            // The plan and the reload itself, which the daemon remembers.
+            fixture.control.fail(with: .refused("a.yaml:1:1: x: wrong"), times: 2)
             let wrong = try await run(fixture, "reload")
             #expect(wrong.code == 2 && wrong.errors == "stoker: a.yaml:1:1: x: wrong\n")
-            fixture.control.fail(with: .failed("/usr/bin/stoker exited with 1 in its rehearsal"))
+            fixture.control.fail(with: .failed("/usr/bin/stoker exited with 1 in its rehearsal"), times: 2)
             let broken = try await run(fixture, "reload")
             #expect(broken.code == 1 && broken.errors == "stoker: /usr/bin/stoker exited with 1 in its rehearsal\n")
         }

@@ -12,7 +12,7 @@ final class FakeDaemonControl: DaemonControl {
         var calls: [String] = []
         var logPaths: [String: String] = [:]
         var previousLogPaths: [String: String] = [:]
-        var failure: ControlFailure?
+        var failures: [ControlFailure] = []
         var isSlow = false
         var waiters: [CheckedContinuation<Void, Never>] = []
         var attachedKeys: [String: String] = [:]
@@ -39,8 +39,10 @@ final class FakeDaemonControl: DaemonControl {
         }
     }
 
-    /// The next command fails like this.
-    func fail(with failure: ControlFailure?) { state.withLock { $0.failure = failure } }
+    /// The next commands fail like this.
+    func fail(with failure: ControlFailure, times: Int = 1) {
+        state.withLock { $0.failures = [ControlFailure](repeating: failure, count: times) }
+    }
 
     /// Commands wait until ``release()``.
     func holdCommands() { state.withLock { $0.isSlow = true } }
@@ -134,8 +136,7 @@ final class FakeDaemonControl: DaemonControl {
 
     private func throwFailure() throws(ControlFailure) {
         let failure = state.withLock { state in
-            defer { state.failure = nil }
-            return state.failure
+            state.failures.isEmpty ? nil : state.failures.removeFirst()
         }
         if let failure { throw failure }
     }

@@ -85,10 +85,13 @@ struct StateInspectionTests {
         let first = try StateDirectory(directories)
         #expect(first.epoch == future + 1 && first.problems == [])
         close(first.lock)
+        #expect(throws: DaemonFailure.self) { try StateDirectory(directories) }
+        close(first.stateLock)
         put("garbage", at: "\(directories.state)/epoch")
         _ = StateInspection(directories).run()
         let second = try StateDirectory(directories)
         #expect(second.epoch >= UInt64(time(nil)) - 5)
         close(second.lock)
+        close(second.stateLock)
     }
 }

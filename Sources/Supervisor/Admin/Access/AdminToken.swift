@@ -14,6 +14,12 @@ public struct AdminToken: Sendable {
         configured ?? "\(stateDirectory)/admin.token"
     }
 
+    /// One that nobody knows.
+    static func nobodys() -> AdminToken {
+        var generator = SystemRandomNumberGenerator()
+        return AdminToken(Secret((0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }.base64URL))
+    }
+
     /// Reads the token; where none is configured and none was made yet, makes one.
     ///
     /// - Parameters:
@@ -63,8 +69,7 @@ public struct AdminToken: Sendable {
         guard FileSystem.makeDirectory(directory, mode: 0o700) else {
             throw .notMade(path, reason: String(cString: strerror(errno)))
         }
-        var generator = SystemRandomNumberGenerator()
-        let token = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }.base64URL + "\n"
+        let token = nobodys().secret.reveal() + "\n"
         let draft = "\(path).\(getpid())"
         unlink(draft)
         let descriptor = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)

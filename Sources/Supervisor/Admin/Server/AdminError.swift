@@ -17,6 +17,7 @@ struct AdminError: Error, Sendable {
         switch failure {
         case .noSuchInstance:
             return AdminError(status: .notFound, code: "no_such_instance", message: "\(failure)")
+        case .invalid: return .badRequest("\(failure)")
         case .refused:
             return AdminError(status: .conflict, code: "refused", message: "\(failure)")
         case .failed:

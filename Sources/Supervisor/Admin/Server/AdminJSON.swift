@@ -27,6 +27,8 @@ enum AdminJSON {
     static func decode<Value: Decodable>(_ type: Value.Type, from buffer: ByteBuffer) throws -> Value {
         do {
             return try JSONDecoder().decode(type, from: Data(buffer.readableBytesView))
+        } catch let error as AdminError {
+            throw error
         } catch DecodingError.keyNotFound(let key, _) {
             throw AdminError.badRequest("the body lacks '\(key.stringValue)'", code: "invalid_json")
         } catch DecodingError.typeMismatch(_, let context) where !context.codingPath.isEmpty {

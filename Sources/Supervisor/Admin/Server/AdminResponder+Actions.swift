@@ -29,17 +29,6 @@ extension AdminResponder {
     /// `PUT /api/v1/instances/{id}`: `{"base_url": …, "api_key_file": …}`. A key itself is not taken: what is attached is
     /// kept in the state directory, and keys are kept by path.
     func attach(_ name: String, _ request: Request) async throws -> Response {
-        struct Attachment: Decodable {
-            var baseURL: String
-            var apiKey: String?
-            var apiKeyFile: String?
-
-            enum CodingKeys: String, CodingKey {
-                case baseURL = "base_url"
-                case apiKey = "api_key"
-                case apiKeyFile = "api_key_file"
-            }
-        }
         guard InstanceName.isValid(name) else {
             throw AdminError.badRequest(
                 "'\(name)' is no instance's name: 1 to 63 lower case letters, digits and hyphens", code: "invalid_name")
@@ -49,7 +38,7 @@ extension AdminResponder {
                 status: .unsupportedMediaType, code: "unsupported_media_type",
                 message: "the body is to be JSON, with 'Content-Type: application/json'")
         }
-        let attachment = try AdminJSON.decode(Attachment.self, from: try await body(of: request))
+        let attachment = try AdminJSON.decode(AttachBody.self, from: try await body(of: request))
         guard attachment.apiKey == nil else {
             throw AdminError.badRequest("a key is kept by its path: put it into a file and give api_key_file")
         }

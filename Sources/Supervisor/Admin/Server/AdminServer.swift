@@ -24,6 +24,7 @@ public actor AdminServer {
     private var group: MultiThreadedEventLoopGroup?
     private var listeners: [Task<Void, Never>] = []
     private var ends: AsyncStream<Void>?
+    private var ended: AsyncStream<Void>.Continuation?
     private var socketFile: SocketFile?
 
     /// Where it listens, the Unix socket last; ports are the kernel's where 0 was asked for. Empty before ``start()``.
@@ -63,12 +64,17 @@ public actor AdminServer {
         while connections.isAnswering, Instant.now() < deadline { try? await Task.sleep(for: .milliseconds(5)) }
     }
 
+    /// Addresses that could not be had, each with why, where the server was started all the same.
+    private(set) var missing: [(address: ListenAddress, reason: String)] = []
+
     /// Binds every address and serves from then on. All or nothing: when one cannot be had, the others are let go.
     ///
-    /// - Parameter inherited: Sockets that listen already, of the program that this one took the place of: clients that
-    ///   wait in their queues are answered now.
+    /// - Parameters:
+    ///   - inherited: Sockets that listen already, of the program that this one took the place of: clients that wait in
+    ///     their queues are answered now.
+    ///   - isPatient: Whether it serves on the Unix socket at least; ``retry()`` tries again for the other addresses.
     /// - Throws: An error whose description says which address cannot be had, why, and what to do.
-    public func start(inherited: [Int32] = []) async throws {
+    public func start(inherited: [Int32] = [], isPatient: Bool = false) async throws {
         precondition(group == nil, "an admin server starts once")
         var sockets: [ListeningSocket] = []
         var handedOver = inherited.compactMap { ListeningSocket(inherited: $0) }
@@ -81,9 +87,14 @@ public actor AdminServer {
                     sockets.append(handedOver.remove(at: index))
                     continue
                 }
-                sockets.append(
-                    try ListeningSocket.bind(
-                        address, setting: address == all[0] ? "the runtime directory" : "admin.listen"))
+                do {
+                    sockets.append(
+                        try ListeningSocket.bind(
+                            address, setting: address == all[0] ? "the runtime directory" : "admin.listen"))
+                } catch {
+                    guard isPatient, address != all[0] else { throw error }
+                    missing.append((address, error.description))
+                }
             }
         } catch {
             for socket in sockets {
@@ -97,14 +108,10 @@ public actor AdminServer {
         socketFile = SocketFile(socketPath)
         let (ends, source) = AsyncStream.makeStream(of: Void.self)
         self.ends = ends
+        ended = source
         for (index, socket) in sockets.enumerated() {
             do {
-                let listener = try await listen(on: socket, group: group)
-                listeners.append(
-                    Task { [logger, connections] in
-                        await Self.serve(listener.channel, listener.protocolHandler, connections, logger)
-                        source.yield()
-                    })
+                try await serve(socket, group)
             } catch {
                 for socket in sockets[(index + 1)...] { close(socket.descriptor) }
                 await stop()
@@ -115,6 +122,33 @@ public actor AdminServer {
         boundAddresses = sockets.dropFirst().map(\.address) + [sockets[0].address]
         logger.info(
             "The admin side listens", metadata: ["addresses": .array(boundAddresses.map { .string("\($0)") })])
+    }
+
+    /// Tries again for the addresses that could not be had.
+    func retry() async {
+        guard let group else { return }
+        var left: [(address: ListenAddress, reason: String)] = []
+        for (address, _) in missing {
+            do {
+                let socket = try ListeningSocket.bind(address, setting: "admin.listen")
+                try await serve(socket, group)
+                descriptors.append(socket.descriptor)
+                boundAddresses.insert(socket.address, at: max(0, boundAddresses.count - 1))
+                logger.info("The admin side listens", metadata: ["address": "\(socket.address)"])
+            } catch {
+                left.append((address, "\(error)"))
+            }
+        }
+        missing = left
+    }
+
+    private func serve(_ socket: ListeningSocket, _ group: MultiThreadedEventLoopGroup) async throws {
+        let listener = try await listen(on: socket, group: group)
+        listeners.append(
+            Task { [logger, connections, ended] in
+                await Self.serve(listener.channel, listener.protocolHandler, connections, logger)
+                ended?.yield()
+            })
     }
 
     /// Stops listening, ends streams of events, lets what is being answered end within ``grace``, and removes the Unix
