@@ -202,7 +202,7 @@ def test_the_gateways_addresses_change_while_streams_go_on(venv):
         # An address that cannot be had changes nothing.
         rewrite(stoker, venv.provider(), venv.provider("more"), listen="192.0.2.1:80")
         refused = stoker.cli("reload")
-        assert refused.returncode == 1 and "192.0.2.1" in refused.stderr
+        assert refused.returncode == 2 and "192.0.2.1" in refused.stderr
         assert stoker.get("/health").status_code == 200 and "more" not in [p["name"] for p in stoker.status()["providers"]]
 
 

@@ -419,20 +419,20 @@ def test_a_new_supervisor_looks_after_engines_whatever_is_missing(venv, gone):
         keys = {name: stoker.folder / name.replace(" ", "-") for name in ("master key", "provider key", "admin token")}
         for name, path in keys.items():
             path.write_text(name.replace(" ", "-") + "-1\n")
-        taken.bind(("127.0.0.1", 0))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = harness.free_port()
         stoker.key = "master-key-1"
         stoker.config = harness.config(
             [venv.provider(), f"  box:\n    base_url: http://127.0.0.1:9\n    api_key_file: {keys['provider key']}\n"],
             master_key_file=keys["master key"],
-            admin=json.dumps({"listen": f"127.0.0.1:{harness.free_port()}", "token_file": str(keys["admin token"])}))
+            admin=json.dumps({"listen": f"127.0.0.1:{port}", "token_file": str(keys["admin token"])}))
         stoker.start()
         before = stoker.wait_state("chat-0", "ready")
         gateway = stoker.gateway
         stoker.process.kill()
         stoker.process.wait()
         if gone == "admin port":
-            port = stoker.config.split('"listen": "127.0.0.1:', 1)[1].split('"', 1)[0]
-            stoker.config = stoker.config.replace(f":{port}", f":{taken.getsockname()[1]}")
+            taken.bind(("127.0.0.1", port))
             taken.listen()
         else:
             keys[gone].unlink()

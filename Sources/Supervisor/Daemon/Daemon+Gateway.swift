@@ -41,6 +41,11 @@ extension Daemon {
             for socket in listeners where !order.listeners.contains(socket) { close(socket.descriptor) }
             throw .refused(error.description)
         }
+        // A port of the kernel's choice that is named now, for instance.
+        let asks = difference.settings.filter { $0.reload == .newGateway }
+        if listeners == order.listeners, asks.allSatisfy({ $0.path == "listen" || $0.path.hasPrefix("listen[") }) {
+            return nil
+        }
         order.listeners = listeners
         order.loops = new.gateway.loops
         return order

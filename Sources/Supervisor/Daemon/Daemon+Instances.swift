@@ -51,6 +51,7 @@ extension Daemon {
             for provider in [plan.provider] + earlier where left.isOf(provider) {
                 if provider != plan.provider { isBehind = true }
                 plan.slot = left.slot
+                plan.leftRun = left.run
                 plan.provider = provider
                 return
             }

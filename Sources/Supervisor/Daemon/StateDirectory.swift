@@ -76,7 +76,9 @@ struct StateDirectory: Sendable {
     /// folder's own and lasts as long as the process, or until its program is another one, which takes it again.
     private static func lockState(_ path: String) throws(DaemonFailure) -> Int32 {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK else { return descriptor }
+        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK else {
+            return descriptor
+        }
         close(descriptor)
         throw DaemonFailure(
             "another stoker keeps its state in \(path): stop it, or give this one its own STATE_DIRECTORY")

@@ -32,8 +32,11 @@ extension InstanceOwner {
         feed(.health(.suspected("its rules were reloaded")))
     }
 
-    /// Its last run's number, for whoever takes its place.
-    var lastRun: UInt64 { run }
+    /// The number of the instance's last run, for whoever takes its place.
+    var lastRun: UInt64 {
+        if case .launched(let lifecycle, _) = machine { return max(lifecycle.run, lifecycle.earlierRuns) }
+        return run
+    }
 
     /// It is to replace another run, and waits for its turn once it works. Before it begins.
     func standBy() { feed(.launched(.standby)) }

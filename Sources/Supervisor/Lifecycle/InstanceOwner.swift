@@ -107,12 +107,13 @@ public actor InstanceOwner {
             // The name takes part: two instances that fall together do not rise together.
             var hasher = Hasher()
             hasher.combine(plan.name)
-            machine = .launched(
-                Lifecycle(
-                    instance: plan.name, restart: launch.restart, timeouts: launch.timeouts,
-                    lastRun: earlierRuns > 0 ? earlierRuns : services.spawner.lastRun(of: plan.name),
-                    seed: services.seed ^ UInt64(bitPattern: Int64(hasher.finalize())), at: now),
-                launch)
+            let lastRun = earlierRuns > 0 ? earlierRuns : services.spawner.lastRun(of: plan.name)
+            var lifecycle = Lifecycle(
+                instance: plan.name, restart: launch.restart, timeouts: launch.timeouts,
+                lastRun: earlierRuns > 0 ? earlierRuns : plan.leftRun ?? lastRun,
+                seed: services.seed ^ UInt64(bitPattern: Int64(hasher.finalize())), at: now)
+            lifecycle.earlierRuns = lastRun
+            machine = .launched(lifecycle, launch)
         case .attached(let attach):
             machine = .attached(AttachedLifecycle(instance: plan.name, at: now), attach)
         }

@@ -10,6 +10,8 @@ public struct InstancePlan: Sendable, Hashable {
     public var provider: ProviderConfiguration
     /// 0 or 1: two runs of one instance that live side by side while one replaces the other have different ones.
     public var slot = 0
+    /// The run that an earlier life left in this slot, to be taken over; nil for the last one that there was.
+    var leftRun: UInt64?
 
     /// What its process tree, its record and its GPUs are kept by: the name, and the slot where it is not the first. No
     /// instance's name has a dot.
