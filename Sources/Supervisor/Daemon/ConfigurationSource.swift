@@ -93,7 +93,10 @@ public struct ConfigurationSource: Sendable {
         let (configuration, problems) = ConfigurationLoader.load(inputs)
         var loaded = Loaded(
             file: file, text: text, configuration: configuration, problems: problems, keyFiles: keyFiles)
-        for path in keyFiles.values { loaded.keys[path] = known[path] ?? (try? Self.read(path)) }
+        let credentials = environment["CREDENTIALS_DIRECTORY"].map { "\($0)/" }
+        for path in keyFiles.values where credentials.map({ !path.hasPrefix($0) }) ?? true {
+            loaded.keys[path] = known[path] ?? (try? Self.read(path))
+        }
         return loaded
     }
 }

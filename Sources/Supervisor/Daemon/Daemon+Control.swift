@@ -122,7 +122,7 @@ extension Daemon: DaemonControl {
         if let apiKeyFile, let key = try? AdminToken.read(apiKeyFile).secret {
             let own = [configuration.masterKey, (try? adminToken(of: configuration))?.secret].compactMap { $0 }
             guard !own.contains(key) else {
-                throw .refused(
+                throw .invalid(
                     "\(apiKeyFile) holds the gateway's master key or the admin token, which no server is sent: "
                         + "name a file with that server's own key")
             }
