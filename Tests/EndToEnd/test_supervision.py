@@ -130,6 +130,19 @@ def test_a_hang_is_found_however_much_the_front_end_says(venv):
         assert not harness.alive(engine) and not harness.alive(before["pid"])
 
 
+def test_an_instance_that_has_no_run_now_is_known_all_the_same(venv):
+    """Its name is no stranger's: 503 and why, not 404."""
+    with Stoker(harness.config([venv.provider()])) as stoker:
+        stoker.wait_state("chat-0", "ready")
+        assert chat(stoker, model="chat-0/org/m").status_code == 200
+        assert stoker.cli("stop", "chat-0").returncode == 0
+        for refused in (chat(stoker, model="chat-0/org/m"), chat(stoker, model="chat-0/other"), stoker.get("/p/chat-0/health"),
+                        stoker.get("/v1/models/chat-0/org/m")):
+            assert refused.status_code == 503 and refused.json()["error"]["code"] == "model_unavailable", refused.text
+        assert chat(stoker, model="chat-1/org/m").status_code == 404
+        assert stoker.get("/p/chat-1/health").json()["error"]["code"] == "provider_not_found"
+
+
 @pytest.mark.parametrize("code", [0, 1])
 def test_every_exit_that_nobody_asked_for_is_a_failure(venv, code):
     venv.faults(exit_at_start={"code": code, "lines": ["RuntimeError: the stand-in gives up"]})

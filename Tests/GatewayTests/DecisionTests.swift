@@ -251,6 +251,11 @@ import Testing
         #expect(MissingModel.judge("m", snapshot) == .unavailable(provider: 0))
         #expect(MissingModel.judge("known/one", snapshot) == .unavailable(provider: 0))
         #expect(MissingModel.judge("b/other", snapshot) == .unknown)
+        snapshot.providers[0].instances = []
+        #expect(MissingModel.judge("a-0/known/one", snapshot) == .unknown)
+        snapshot.providers[0].instanceNames = ["a-0"]
+        #expect(MissingModel.judge("a-0/known/one", snapshot) == .unavailable(provider: 0))
+        #expect(PassthroughScope("a-0", snapshot).kind == .instance)
         #expect(MissingModel.judge("other", snapshot) == .unknown)
         snapshot.providers[0].settled = false
         #expect(MissingModel.judge("a/other", snapshot) == .unavailable(provider: 0))

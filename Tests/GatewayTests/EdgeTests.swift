@@ -36,6 +36,25 @@ import Testing
         #expect(gateway.ask(get("/ready", key: nil))?.status == 200)
     }
 
+    /// Everything has come in one stretch, and a read ends in the body of the last request of a turn: nothing tells of the
+    /// rest again.
+    @Test func manyRequestsAtOnceAreAllAnswered() throws {
+        let gateway = RunningGateway(fleet([]))
+        defer { gateway.stop() }
+        let read = BufferPool.sizes.middle
+        let length = (read + 40 + 31) / 32
+        func head(_ body: Int) -> String {
+            "POST /v1/completions HTTP/1.1\r\nHost: h\r\nx-api-key: mk\r\ncontent-type: application/json\r\n"
+                + "content-length: \(body)\r\n\r\n"
+        }
+        let body = length - head(100).utf8.count
+        let request = head(body) + #"{"model":"x"}"# + String(repeating: " ", count: body - 13)
+        #expect(request.utf8.count == length && 31 * length + head(body).utf8.count < read && read < 32 * length)
+        let client = gateway.client()
+        client.write(String(repeating: request, count: 40))
+        for number in 0..<40 { #expect(client.readMessage()?.status == 404, "request \(number)") }
+    }
+
     @Test func answersWhatItCannotServe() throws {
         let upstream = UpstreamStub.echo()
         let gateway = RunningGateway(
@@ -72,6 +91,9 @@ import Testing
             "length_required")
         try expect(post("/v1/completions", "{}", "Expect: magic\r\n"), 417, "expectation_failed")
         try expect(get("/v1/models", "X: \(String(repeating: "y", count: 70_000))\r\n"), 431, "headers_too_large")
+        // In passthrough a POST may do without: the server judges.
+        let bare = "POST /p/a/v1/embeddings HTTP/1.1\r\nHost: h\r\nx-api-key: mk\r\n\r\n"
+        #expect(gateway.ask(bare)?.text.hasPrefix("POST /v1/embeddings HTTP/1.1\r\n") == true)
         try expect(get("/p/nobody/health"), 404, "provider_not_found")
         try expect(post("/p/a/sleep", "{}"), 403, "route_not_allowed")
         #expect(gateway.ask(post("/p/a/sleep", "{}"))?.text.contains("POST /sleep") == true)

@@ -54,6 +54,41 @@ import Testing
                 }, [("a", [instance("a-0", port, ["m"])])]), loops: loops)
     }
 
+    @Test func whoseInstanceDiesWaitsForAnothersPlace() throws {
+        let gate = Gate()
+        let healthy = gate.upstream()
+        let arrived = DispatchSemaphore(value: 0)
+        let die = DispatchSemaphore(value: 0)
+        let dying = UpstreamStub { peer, _ in
+            guard peer.readMessage() != nil else { return }
+            arrived.signal()
+            _ = die.wait(timeout: .now() + 10)
+        }
+        let gateway = RunningGateway(
+            fleet(
+                settings: {
+                    $0.streamsPerInstance = 1
+                    $0.queueLength = 4
+                    $0.queueTimeoutMilliseconds = 20_000
+                }, [("a", [instance("a-0", dying.port, ["m"]), instance("a-1", healthy.port, ["m"])])]))
+        defer { gateway.stop() }
+        let clients = [gateway.client(), gateway.client()]
+        for client in clients { client.write(Self.request) }
+        #expect(arrived.wait(timeout: .now() + 5) == .success)
+        #expect(gate.arrived.wait(timeout: .now() + 5) == .success)
+        die.signal()
+        let waits = gateway.registry.wait {
+            if case .report(let report) = $0, report.counters["queue_depth:a"] == 1 { true } else { nil }
+        }
+        #expect(waits == true)
+        for _ in clients { gate.go.signal() }
+        for client in clients {
+            let reply = try #require(client.readMessage())
+            #expect(reply.status == 200 && reply.text == "ok", "\(reply.text)")
+        }
+        #expect(gate.most == 1)
+    }
+
     @Test func withoutAQueueTheLimitIs429() throws {
         let gate = Gate()
         let upstream = gate.upstream()

@@ -100,6 +100,68 @@ import Testing
         #expect(Date().timeIntervalSince(ended) < 0.2)
     }
 
+    @Test func aResponseIsAskedOfItsMakerThoughThatDrains() throws {
+        let maker = UpstreamStub { peer, _ in
+            while peer.readMessage() != nil {
+                peer.write("HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"id\":\"resp_1\"}")
+            }
+        }
+        let other = UpstreamStub { peer, _ in
+            while peer.readMessage() != nil { peer.write("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno") }
+        }
+        let gateway = RunningGateway(
+            fleet([("a", [instance("a-0", maker.port, ["m"])]), ("b", [instance("b-0", other.port, ["n"])])]))
+        defer { gateway.stop() }
+        #expect(gateway.ask(post("/v1/responses", #"{"model":"m","input":"x"}"#))?.status == 200)
+        #expect(gateway.ask(get("/v1/responses/resp_1"))?.status == 200)
+        gateway.registry.publish(
+            fleet(
+                revision: 2,
+                [
+                    ("a", [instance("a-0", maker.port, ["m"], published: false)]),
+                    ("b", [instance("b-0", other.port, ["n"])]),
+                ]))
+        #expect(gateway.registry.waitForApplied(SnapshotVersion(epoch: 1, revision: 2)))
+        #expect(gateway.ask(get("/v1/responses/resp_1"))?.status == 200)
+        #expect(gateway.ask(get("/v1/responses/resp_2"))?.status == 404)
+    }
+
+    @Test func whatContinuesAResponseIsTriedNowhereButAtItsMaker() throws {
+        let maker = UpstreamStub { peer, _ in
+            _ = peer.readMessage()
+            peer.write("HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"id\":\"resp_1\"}")
+            while peer.readMessage() != nil {
+                peer.write("HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 4\r\n\r\nbusy")
+            }
+        }
+        let other = UpstreamStub.echo()
+        let gateway = RunningGateway(
+            fleet([
+                ("a", [instance("a-0", maker.port, ["m"])]), ("b", [instance("b-0", other.port, ["m"])]),
+            ]))
+        defer { gateway.stop() }
+        #expect(gateway.ask(post("/v1/responses", #"{"model":"a/m","input":"x"}"#))?.status == 200)
+        let reply = gateway.ask(
+            post("/v1/responses", #"{"model":"m","input":"y","previous_response_id":"resp_1"}"#))
+        #expect(reply?.status == 503 && reply?.field("retry-after") == "7", "\(reply?.text ?? "-")")
+    }
+
+    @Test func aStreamThatIsPassedThroughWaitsForItsFirstByte() throws {
+        let upstream = UpstreamStub { peer, _ in
+            _ = peer.readMessage()
+            peer.write(streamHead)
+            Thread.sleep(forTimeInterval: 1)
+            peer.write(chunk(tokenEvent("a")) + "0\r\n\r\n")
+            _ = peer.waitForEnd()
+        }
+        let gateway = RunningGateway(
+            fleet(
+                settings: { $0.streamIdleTimeoutMilliseconds = 300 }, [("a", [instance("a-0", upstream.port, ["m"])])]))
+        defer { gateway.stop() }
+        let reply = try #require(gateway.ask(post("/p/a/chat/completions", #"{"model":"m"}"#)))
+        #expect(reply.text == tokenEvent("a"))
+    }
+
     @Test func countsByWhatIsConfigured() throws {
         let upstream = UpstreamStub.echo()
         let gateway = RunningGateway(fleet([("a", [instance("a-0", upstream.port, ["m"])])]))

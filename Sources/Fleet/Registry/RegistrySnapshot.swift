@@ -134,12 +134,19 @@ public struct ProviderEntry: Sendable, Hashable, Codable {
     public var retryAfterSeconds: Int
     /// Every run that lives or drains, in order of name and run.
     public var instances: [InstanceEntry]
+    /// The names of all its instances, also of those that have no run now; nil where a supervisor does not tell.
+    public var instanceNames: [String]?
+
+    /// Whether it has an instance of that name.
+    public func hasInstance(_ name: String) -> Bool {
+        instanceNames?.contains(name) ?? false || instances.contains { $0.run.instance == name }
+    }
 
     /// A provider's entry.
     public init(
         name: String, type: String = "vllm", passthroughAllow: [String] = [], knownModels: [String] = [],
         settled: Bool = false, reason: String = "", loading: Bool = false, retryAfterSeconds: Int = 5,
-        instances: [InstanceEntry] = []
+        instances: [InstanceEntry] = [], instanceNames: [String]? = nil
     ) {
         self.name = name
         self.type = type
@@ -150,6 +157,7 @@ public struct ProviderEntry: Sendable, Hashable, Codable {
         self.loading = loading
         self.retryAfterSeconds = retryAfterSeconds
         self.instances = instances
+        self.instanceNames = instanceNames
     }
 }
 

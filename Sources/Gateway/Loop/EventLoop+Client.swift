@@ -33,7 +33,8 @@ extension EventLoop {
                 if !client.pointee.inbound.isEmpty, readHead(client) {
                     requests += 1
                     if requests < 32 { continue }
-                    if client.pointee.phase == .head { deferClient(client) }
+                    // What is left of a body may have come already: nothing would tell of it again.
+                    if client.pointee.phase == .head || client.pointee.phase == .body { deferClient(client) }
                     return
                 }
                 guard client.pointee.phase == .head, receiveHead(client) else { return }

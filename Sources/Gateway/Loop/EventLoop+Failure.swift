@@ -53,8 +53,27 @@ extension EventLoop {
                 }
                 return failExchange(client, .responseNotFound, .none)
             }
+            if exempt, choice != .none, mayWaitAgain(client) {
+                leaveFailed(client, reason, failure)
+                pool.give(&client.pointee.upstreamHead)
+                return wait(client)
+            }
             return perform(client, client.pointee.exchange.handle(.refusedRetry(reason)), failure)
         }
+        leaveFailed(client, reason, failure)
+        occupy(client, place)
+        connect(client, place.run, fresh: false)
+    }
+
+    /// Whether a request whose instance has failed may wait for another one's place, as those do that come then: a death
+    /// costs nobody an answer while another instance is only full.
+    private func mayWaitAgain(_ client: ClientPointer) -> Bool {
+        client.pointee.exchange.kind == .routed && !client.pointee.exchange.asksInTurn
+            && shared.queued.load(ordering: .relaxed) < limits.queueLength
+    }
+
+    /// Leaves the run that has failed, for another try.
+    private func leaveFailed(_ client: ClientPointer, _ reason: Exchange.Reason, _ failure: RunFailure) {
         if reason.isInstancesFault {
             noteFailure(client, failure)
             noteVerdict(client, .failed)
@@ -64,8 +83,6 @@ extension EventLoop {
         pool.give(&client.pointee.held)
         pool.give(&client.pointee.peek)
         LoopCounters.add(measures.pointee.retries[Int(reason.rawValue)])
-        occupy(client, place)
-        connect(client, place.run, fresh: false)
     }
 
     /// Gives the exchange up with an error of our own; only while nothing of a response has left.

@@ -37,7 +37,9 @@ extension EventLoop {
         if head.method == .post, table.masterKey == nil, kind != .json, kind != .multipart {
             return refuse(client, .unsupportedMediaType)
         }
-        if head.method == .post || head.hasBody { return beginBody(client) }
+        // A POST may do without a body and without saying so: `curl -X POST …/sleep`.
+        let isBare = head.contentLength < 0 && !head.isChunked
+        if head.method == .post && !isBare || head.hasBody { return beginBody(client) }
         selectPassthrough(client)
     }
 
@@ -138,11 +140,8 @@ extension EventLoop {
         }
         let id = rest.slice(0, rest.firstIndex(of: 0x2f) ?? rest.count)
         guard !id.equals("."), !id.equals("..") else { return refuse(client, .invalidPath) }
-        if let maker = shared.responses.maker(of: id.array),
-            let run = (0..<table.runCount).first(where: {
-                table.runs[$0].published && table.runs[$0].name.array == maker
-            })
-        {
+        // One that drains, or is doubted, keeps what it has made.
+        if let maker = shared.responses.maker(of: id.array), let run = run(of: maker) {
             // Nobody else can know it.
             client.pointee.asked = .max
             return dispatch(client, .run(run))
@@ -155,6 +154,12 @@ extension EventLoop {
             return refuseUnavailable(client, provider: provider, "The response")
         }
         dispatch(client, choice)
+    }
+
+    /// An instance's run: the published one, else one that can be reached.
+    private func run(of instance: [UInt8]) -> Int? {
+        let runs = (0..<table.runCount).filter { table.runs[$0].name.array == instance }
+        return runs.first { table.runs[$0].published } ?? runs.first
     }
 
     /// The next published run of the table that has not been asked.

@@ -57,7 +57,8 @@ extension EventLoop {
         guard client.pointee.queuedTarget >= 0 else { return passthroughRuns(client).forEach(body) }
         let target = table.targets[Int(client.pointee.queuedTarget)]
         for position in 0..<Int(target.candidateCount) {
-            body(Int(table.candidates[Int(target.firstCandidate) + position]))
+            let run = Int(table.candidates[Int(target.firstCandidate) + position])
+            if table.runs[run].cell != client.pointee.triedRun { body(run) }
         }
     }
 
@@ -200,6 +201,11 @@ extension EventLoop {
         while let client = waiter {
             waiter = client.pointee.queueNext
             countWaiting(client, -1)
+            // Its cell may be gone, and the place of it another one's.
+            let tried = client.pointee.triedRun
+            if tried != nil, !(0..<table.runCount).contains(where: { table.runs[$0].cell == tried }) {
+                client.pointee.triedRun = nil
+            }
             let isFound = findWaiting(client)
             countWaiting(client, 1)
             if isFound { _ = register(client) } else { lost.append(client.pointee.handle) }

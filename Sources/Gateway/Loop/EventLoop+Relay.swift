@@ -16,7 +16,10 @@ extension EventLoop {
         client.pointee.bodyLength = 0
         if client.pointee.inbound.isEmpty { pool.give(&client.pointee.inbound) }
         pool.give(&client.pointee.upstreamHead)
-        wheel.set(client, deadline(limits.streamIdleTimeoutMilliseconds))
+        // In passthrough the head leaves before the engine has said anything.
+        let hasBegun = client.pointee.hasBodyByte || view != nil || client.pointee.exchange.kind == .routed
+        wheel.set(
+            client, deadline(hasBegun ? limits.streamIdleTimeoutMilliseconds : limits.firstByteTimeoutMilliseconds))
         var held = client.pointee.held
         client.pointee.held = Buffer()
         if held.count > client.pointee.heldHeadLength {

@@ -120,11 +120,7 @@ extension EventLoop {
 
     /// The run of a target that keeps the response which this request continues.
     func makerRun(_ client: ClientPointer, target index: Int) -> Int? {
-        guard let place = client.pointee.scanner.previousResponse, !place.hasEscapes else { return nil }
-        let start = client.pointee.bodyStart
-        let view = client.pointee.inbound.view
-        guard let maker = shared.responses.maker(of: view.slice(start + place.start + 1, start + place.end - 1).array)
-        else { return nil }
+        guard let maker = rememberedMaker(client) else { return nil }
         let target = table.targets[index]
         for position in 0..<Int(target.candidateCount) {
             let run = Int(table.candidates[Int(target.firstCandidate) + position])
@@ -155,8 +151,25 @@ extension EventLoop {
         case .inquiry: return nextAsked(client)
         case .passthrough: return choosePassthrough(client)
         case .routed, .upload:
-            guard case .found(let index) = target(client) else { return .none }
+            guard case .found(let index) = target(client), !isItsMakers(client) else { return .none }
             return choose(client, target: index)
         }
+    }
+
+    /// Whether a request continues a response that the run which was tried has made: no other one knows it.
+    private func isItsMakers(_ client: ClientPointer) -> Bool {
+        guard client.pointee.route == .responses, !client.pointee.exchange.asksInTurn,
+            let tried = client.pointee.triedRun,
+            let maker = rememberedMaker(client)
+        else { return false }
+        return tried.pointee.label.array == maker
+    }
+
+    /// The instance that made the response which a request continues, where it is remembered.
+    private func rememberedMaker(_ client: ClientPointer) -> [UInt8]? {
+        guard let place = client.pointee.scanner.previousResponse, !place.hasEscapes else { return nil }
+        let start = client.pointee.bodyStart
+        let view = client.pointee.inbound.view
+        return shared.responses.maker(of: view.slice(start + place.start + 1, start + place.end - 1).array)
     }
 }

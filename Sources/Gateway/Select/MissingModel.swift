@@ -13,8 +13,7 @@ enum MissingModel: Equatable {
             let name = String(selector[..<slash])
             let id = String(selector[selector.index(after: slash)...])
             for (index, provider) in snapshot.providers.enumerated() {
-                let isInstance = provider.instances.contains { $0.run.instance == name }
-                guard provider.name == name || isInstance else { continue }
+                guard provider.name == name || provider.hasInstance(name) else { continue }
                 if !provider.settled || knows(provider, id) { return .unavailable(provider: index) }
             }
         }

@@ -23,7 +23,7 @@ struct PassthroughScope: Equatable {
         if let index = all.firstIndex(where: { $0.name == name }) {
             kind = .provider
             providers = [index]
-        } else if let index = all.firstIndex(where: { $0.instances.contains { $0.run.instance == name } }) {
+        } else if let index = all.firstIndex(where: { $0.hasInstance(name) }) {
             kind = .instance
             providers = [index]
         } else {

@@ -118,7 +118,8 @@ extension Daemon {
 
     /// Brings back what was attached before and is not there: in an earlier life, or when its key could not be read.
     func restoreAttachments() async {
-        for (name, attachment) in attachments.sorted(by: { $0.key < $1.key }) where owners[name] == nil {
+        for (name, attachment) in attachments.sorted(by: { $0.key < $1.key })
+        where owners[name] == nil && !detaching.contains(name) {
             notices.removeAll { $0.hasPrefix(Self.missing(name)) }
             do throws(ControlFailure) {
                 try await attachProvider(name, attachment)

@@ -116,7 +116,7 @@ extension Lifecycle {
             note.postmortem = postmortem
             if let kind = postmortem.kind { note.fault.kind = kind }
             if let cause = postmortem.cause { note.fault.detail += ": \(cause)" }
-            if let file = postmortem.evidence { note.fault.detail += "; evidence is in \(file)" }
+            if let file = postmortem.evidence { note.fault.detail += Self.evidenceMark + file }
             lastFailure = note
         }
         // Only a start can fail for good; what worked once may work again.

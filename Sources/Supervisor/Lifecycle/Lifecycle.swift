@@ -43,6 +43,8 @@ public struct Lifecycle: Sendable {
 
     /// How long a whole tree may take to die of SIGKILL before it is `quarantined`.
     public static let killPatience: Duration = .seconds(20)
+    /// Stands before the path of a hang's evidence in a failure's detail.
+    static let evidenceMark = "; evidence is in "
     /// How long a server whose engine died may take to say why before its tree is killed.
     public static let engineDeathGrace: Duration = .seconds(2)
 

@@ -40,7 +40,9 @@ public struct Readiness: Sendable, Hashable {
         if let percent = status.progressPercent { text += ", \(percent) %" }
         switch status.state {
         case .failed, .backoff, .unhealthy, .misconfigured, .quarantined, .connecting:
-            if !status.reason.isEmpty { text += ": \(status.reason)" }
+            // Clients read this, too: where evidence lies on this machine is not theirs to know.
+            let reason = status.reason.split(separator: Lifecycle.evidenceMark, maxSplits: 1).first ?? ""
+            if !reason.isEmpty { text += ": \(reason)" }
         case .stopped, .starting, .loading, .warming, .ready, .draining, .stopping: break
         }
         return String(text.map { $0.isNewline ? " " : $0 })

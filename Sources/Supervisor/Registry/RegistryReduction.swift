@@ -307,13 +307,16 @@ struct RegistryReduction: Sendable {
             known.formUnion(provider.configuredModelIDs)
             return ProviderEntry(
                 name: provider.name, passthroughAllow: provider.passthroughAllow, knownModels: known.sorted(),
-                settled: isServing, reason: spokesman.map { Readiness.sentence(about: $0.status) } ?? "starting",
+                settled: isServing,
+                reason: spokesman.map { Readiness.sentence(about: $0.status) }
+                    ?? (isServing ? "no instance that is ready serves it" : "starting"),
                 loading: members.isEmpty || waiting.contains { $0.isOnItsWay },
                 retryAfterSeconds: spokesman?.status.state == .failed ? 30 : 5,
                 instances: (kept
                     + members.flatMap { Self.entries(generations[$0.status.id] ?? [:]) }
                     .filter { entry in !kept.contains { $0.run == entry.run } })
-                    .sorted { $0.run < $1.run })
+                    .sorted { $0.run < $1.run },
+                instanceNames: provider.instanceNames)
         }
     }
 }
