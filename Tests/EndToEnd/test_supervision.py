@@ -132,8 +132,9 @@ def test_a_hang_is_found_however_much_the_front_end_says(venv):
 
 def test_an_instance_that_has_no_run_now_is_known_all_the_same(venv):
     """Its name is no stranger's: 503 and why, not 404."""
-    with Stoker(harness.config([venv.provider()])) as stoker:
-        stoker.wait_state("chat-0", "ready")
+    with Stoker(harness.config([venv.provider(), venv.provider("more", model="org/n")])) as stoker:
+        for name in ("chat-0", "more-0"):
+            stoker.wait_state(name, "ready")
         assert chat(stoker, model="chat-0/org/m").status_code == 200
         assert stoker.cli("stop", "chat-0").returncode == 0
         for refused in (chat(stoker, model="chat-0/org/m"), chat(stoker, model="chat-0/other"), stoker.get("/p/chat-0/health"),
