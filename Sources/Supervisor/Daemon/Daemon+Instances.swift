@@ -35,27 +35,21 @@ extension Daemon {
         if wishes[name] == .drain { Task { try? await owner.act(.drain) } }
     }
 
-    /// Lets a plan be of the run that an earlier life left: of the one that clients are sent to where a replacement was
-    /// under way, by the configuration that it runs by where that is an earlier one; a reload changes it then.
+    /// Lets a plan be of the run that an earlier life left, see ``LeftRun/choose(_:published:configured:earlier:)``; a
+    /// reload changes it where that is of an earlier configuration.
     private func takeUp(_ plan: inout InstancePlan, published: UInt64?) {
-        let living = spawner.living(plan.name).sorted {
-            ($0.run == published ? 1 : 0, $0.run) > ($1.run == published ? 1 : 0, $1.run)
-        }
-        guard let newest = living.first else { return }
-        plan.slot = newest.slot
         let name = plan.name
         let earlier = earlierConfigurations.compactMap { configuration in
             configuration.providers.first { $0.instanceNames.contains(name) }
         }
-        for left in living {
-            for provider in [plan.provider] + earlier where left.isOf(provider) {
-                if provider != plan.provider { isBehind = true }
-                plan.slot = left.slot
-                plan.leftRun = left.run
-                plan.provider = provider
-                return
-            }
-        }
+        let choice = LeftRun.choose(
+            spawner.left(of: name), published: published, configured: plan.provider, earlier: earlier)
+        guard let choice else { return }
+        plan.slot = choice.run.slot
+        guard let provider = choice.provider else { return }
+        if provider != plan.provider { isBehind = true }
+        plan.leftRun = choice.run.run
+        plan.provider = provider
     }
 
     /// An owner that is known to the registry; nothing happens before it begins.

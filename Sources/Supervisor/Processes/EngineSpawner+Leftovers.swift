@@ -100,29 +100,14 @@ extension EngineSpawner {
         return numbers
     }
 
-    /// A run of an earlier life whose head lives.
-    struct Living {
-        /// Its slot.
-        var slot: Int
-        /// Its number.
-        var run: UInt64
-        fileprivate var fingerprint: String?
-
-        /// Whether it was launched as this provider's instances are.
-        func isOf(_ provider: ProviderConfiguration) -> Bool {
-            guard case .launched(let launch) = provider.source else { return false }
-            return fingerprint == InstanceFile.fingerprint(of: launch)
-        }
-    }
-
-    /// The runs of an instance that an earlier life left, of both slots.
-    func living(_ instance: String) -> [Living] {
+    /// The runs of an instance that an earlier life left and whose heads live, of both slots.
+    func left(of instance: String) -> [LeftRun] {
         (0...1).compactMap { slot in
             guard let file = context.files.read(InstancePlan.key(instance, slot: slot)),
                 file.boot == ProcessTable.bootID, let head = file.head,
                 ProcessTable.entry(head.pid)?.started == head.started
             else { return nil }
-            return Living(slot: slot, run: file.run, fingerprint: file.fingerprint)
+            return LeftRun(slot: slot, run: file.run, fingerprint: file.fingerprint)
         }
     }
 
