@@ -10,6 +10,8 @@ import json
 import os
 import pathlib
 import statistics
+import subprocess
+import sys
 import threading
 import time
 
@@ -119,33 +121,26 @@ class Watcher:
     def __init__(self, stoker):
         self.address, self.headers = stoker.gateway.removeprefix("http://"), stoker.headers
         self.samples = collections.deque(maxlen=20_000)  # (asked, answered, ids)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self):
+        script = pathlib.Path(__file__).with_name("watch.py")
+        self._process = subprocess.Popen([sys.executable, script, self.address], text=True,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        print(json.dumps(self.headers), file=self._process.stdin, flush=True)
+        self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
         eventually(lambda: self.samples, 20, "a first answer")
         return self
 
     def __exit__(self, *_):
-        self._over.set()
+        self._process.stdin.close()
         self._thread.join(30)
+        assert self._process.wait(30) == 0
 
-    def _run(self):
-        connection = None
-        while not self._over.is_set():
-            asked = time.monotonic()
-            try:
-                connection = connection or http.client.HTTPConnection(self.address, timeout=25)
-                connection.request("GET", "/v1/models", headers=self.headers)
-                answer = connection.getresponse()
-                ids = frozenset(card["id"] for card in json.loads(answer.read())["data"])
-                self.samples.append((asked, time.monotonic(), ids))
-            except (OSError, http.client.HTTPException, ValueError, KeyError):
-                if connection:
-                    connection.close()
-                connection = None
-            self._over.wait(0.002)
+    def _read(self):
+        for line in self._process.stdout:
+            asked, answered, ids = json.loads(line)
+            self.samples.append((asked, answered, frozenset(ids)))
 
     def until(self, since, right, what, within):
         """Seconds from `since` to the first answer, asked for later than that, of which `right(ids)` is true."""

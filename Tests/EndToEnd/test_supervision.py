@@ -130,6 +130,26 @@ def test_a_hang_is_found_however_much_the_front_end_says(venv):
         assert not harness.alive(engine) and not harness.alive(before["pid"])
 
 
+def test_a_hang_is_found_where_the_only_client_gives_up_and_asks_again(venv):
+    """Between two of its requests nothing is in flight, and a stopped engine's own gauges say that it is idle."""
+    health = "{ interval: 200ms, timeout: 1s, hang_after: 3s, canary: off }"
+    with Stoker(harness.config([venv.provider(restart=FAST)], health=health)) as stoker:
+        before = stoker.wait_state("chat-0", "ready")
+        engine = next(p for p in stoker.processes() if harness.command_line(p).startswith("VLLM::EngineCore"))
+        os.kill(engine, signal.SIGSTOP)
+        deadline = time.monotonic() + 40
+        with httpx.Client(headers=stoker.headers, timeout=httpx.Timeout(5, read=1)) as client:
+            while stoker.models():
+                assert time.monotonic() < deadline, stoker.instance("chat-0")
+                with contextlib.suppress(httpx.ReadTimeout):
+                    client.post(stoker.gateway + "/v1/chat/completions", json={**BODY, "stream": True})
+                # Longer than the gateway keeps a report back: the supervisor sees that nothing is in flight.
+                eventually(lambda: stoker.instance("chat-0")["inflight"] == 0, 10, "nothing in flight")
+        after = eventually(lambda: (i := stoker.instance("chat-0"))["run"] == 2 and i, 30, "the next run")
+        assert after["last_failure"]["kind"] == "hang", after["last_failure"]
+        assert not harness.alive(engine) and not harness.alive(before["pid"])
+
+
 def test_an_instance_that_has_no_run_now_is_known_all_the_same(venv):
     """Its name is no stranger's: 503 and why, not 404."""
     with Stoker(harness.config([venv.provider(), venv.provider("more", model="org/n")])) as stoker:

@@ -272,10 +272,13 @@ def test_cgroups_environment_and_journal(machine, stoker):
         status = pathlib.Path(f"/proc/{found}/status").read_text()
         assert int(status.split("Uid:")[1].split()[0]) == 990 and "NoNewPrivs:\t1" in status
         assert int(pathlib.Path(f"/proc/{found}/oom_score_adj").read_text()) == 100
+        assert os.getpriority(os.PRIO_PROCESS, found) == 0
     supervisor = machine.host_pid(machine.main_pid())
     # Where the machine may not lower it (no CAP_SYS_RESOURCE), systemd goes on silently, and so do we.
     lowest = -500 if systemd_machine.may_lower_oom_score() else 0
     assert int(pathlib.Path(f"/proc/{supervisor}/oom_score_adj").read_text()) == lowest
+    gateway = machine.host_pid(stoker.status()["gateway"]["pid"])
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (supervisor, gateway)] == [-5, -5]
 
     # Of this life of the unit only: the machine's journal has all tests'.
     entries = machine.journal("STOKER_INSTANCE=chat-0", f"_SYSTEMD_INVOCATION_ID={machine.show('InvocationID')}")

@@ -70,10 +70,12 @@ import Testing
         // Moved away, it is opened anew.
         try FileManager.default.moveItem(atPath: path, toPath: path + ".1")
         defer { try? FileManager.default.removeItem(atPath: path + ".1") }
-        Thread.sleep(forTimeInterval: 1.2)
-        client.write(get("/health"))
-        #expect(client.readMessage()?.status == 200)
-        #expect(Self.lines(path, atLeast: 1).count == 1)
+        let deadline = Date(timeIntervalSinceNow: 10)
+        while !FileManager.default.fileExists(atPath: path), Date() < deadline {
+            client.write(get("/health"))
+            #expect(client.readMessage()?.status == 200)
+        }
+        #expect(Self.lines(path, atLeast: 1).count >= 1)
     }
 
     @Test(arguments: [

@@ -238,6 +238,45 @@ import Testing
         #expect(reply.text.hasSuffix(#"|{"model":"vllm/m"}"#))
     }
 
+    /// An attached provider's name is its instance's, too: it is reached unless nothing listens there.
+    @Test(arguments: [
+        (InstanceState.unhealthy, 200), (.misconfigured, 200), (.draining, 200), (.warming, 200), (.loading, 503),
+        (.connecting, 503), (.starting, 503),
+    ])
+    func passesThroughToAnInstanceThatIsNotPublished(_ state: InstanceState, _ status: Int) throws {
+        let upstream = UpstreamStub.echo()
+        var snapshot = fleet([
+            ("far", [instance("far", upstream.port, ["m"], published: false)]),
+            ("near", [instance("near-0", upstream.port, ["n"], published: false)]),
+        ])
+        for index in 0..<2 { snapshot.providers[index].instances[0].state = state }
+        let gateway = RunningGateway(snapshot)
+        defer { gateway.stop() }
+        for name in ["far", "near-0"] {
+            let reply = try #require(gateway.ask(get("/p/\(name)/health")))
+            #expect(reply.status == status)
+            #expect(status == 503 || reply.field("x-stoker-instance") == name)
+        }
+        // Of a provider of several instances, or a type, only what is published is chosen.
+        for name in ["near", "vllm"] { #expect(gateway.ask(get("/p/\(name)/health"))?.status == 503) }
+    }
+
+    @Test func aModelThatItsProviderDoesNotServeNowIsAskedOfNobodyElse() throws {
+        let upstream = UpstreamStub.echo()
+        var snapshot = fleet([
+            ("a", [instance("a-0", upstream.port, ["n"])]),
+            ("b", [instance("b-0", upstream.port, ["m"], published: false)]),
+        ])
+        snapshot.providers[0].knownModels = []
+        snapshot.providers[1].reason = "b-0 is restarting"
+        let gateway = RunningGateway(snapshot)
+        defer { gateway.stop() }
+        let reply = try #require(gateway.ask(post("/p/vllm/tokenize", #"{"model":"m"}"#)))
+        #expect(reply.status == 503 && reply.text.contains("b-0 is restarting"), "\(reply.text)")
+        // What nobody knows is the server's to judge.
+        #expect(gateway.ask(post("/p/vllm/tokenize", #"{"model":"x"}"#))?.field("x-stoker-instance") == "a-0")
+    }
+
     @Test func aGatewayWithoutAKeyTalksToNoStrangersPages() throws {
         let gateway = RunningGateway(fleet(key: nil, []))
         defer { gateway.stop() }

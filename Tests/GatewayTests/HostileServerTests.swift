@@ -72,17 +72,21 @@ import Testing
     }
 
     @Test func whatComesOnAnIdleConnectionIsNobodysAnswer() throws {
+        let isRead = DispatchSemaphore(value: 0)
+        let isClosed = DispatchSemaphore(value: 0)
         let (gateway, upstream) = Self.gateway { peer in
             peer.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nmine")
-            Thread.sleep(forTimeInterval: 0.05)
+            isRead.wait()
             peer.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+            if peer.waitForEnd() { isClosed.signal() }
         }
         defer { gateway.stop() }
         let client = gateway.client()
         client.write(Self.request)
         #expect(client.readMessage()?.text == "mine")
+        isRead.signal()
         // The server's connection is closed at the first byte that nobody asked for; then the next may come.
-        Thread.sleep(forTimeInterval: 0.3)
+        #expect(isClosed.wait(timeout: .now() + 5) == .success)
         client.write(Self.request)
         #expect(client.readMessage()?.text == "good")
         #expect(upstream.connections == 2)

@@ -54,6 +54,14 @@ import Testing
                 }, [("a", [instance("a-0", port, ["m"])])]), loops: loops)
     }
 
+    /// Whether so many wait, by a report that comes from now on.
+    private static func queue(of gateway: RunningGateway, reaches depth: UInt64) -> Bool {
+        gateway.registry.forget()
+        return gateway.registry.wait {
+            if case .report(let report) = $0, report.counters["queue_depth:a"] == depth { true } else { nil }
+        } ?? false
+    }
+
     @Test func whoseInstanceDiesWaitsForAnothersPlace() throws {
         let gate = Gate()
         let healthy = gate.upstream()
@@ -77,10 +85,7 @@ import Testing
         #expect(arrived.wait(timeout: .now() + 5) == .success)
         #expect(gate.arrived.wait(timeout: .now() + 5) == .success)
         die.signal()
-        let waits = gateway.registry.wait {
-            if case .report(let report) = $0, report.counters["queue_depth:a"] == 1 { true } else { nil }
-        }
-        #expect(waits == true)
+        #expect(Self.queue(of: gateway, reaches: 1))
         for _ in clients { gate.go.signal() }
         for client in clients {
             let reply = try #require(client.readMessage())
@@ -115,8 +120,11 @@ import Testing
         let clients = (0..<3).map { _ in gateway.client() }
         for (index, client) in clients.enumerated() {
             client.write(Self.request)
-            if index == 0 { #expect(gate.arrived.wait(timeout: .now() + 5) == .success) }
-            Thread.sleep(forTimeInterval: 0.05)
+            if index == 0 {
+                #expect(gate.arrived.wait(timeout: .now() + 5) == .success)
+            } else {
+                #expect(Self.queue(of: gateway, reaches: UInt64(index)))
+            }
         }
         let fourth = try #require(gateway.ask(Self.request))
         #expect(fourth.status == 429)
@@ -160,12 +168,12 @@ import Testing
         #expect(gate.arrived.wait(timeout: .now() + 5) == .success)
         let leaving = gateway.client()
         leaving.write(Self.request)
-        Thread.sleep(forTimeInterval: 0.1)
+        #expect(Self.queue(of: gateway, reaches: 1))
         leaving.close()
-        Thread.sleep(forTimeInterval: 0.1)
+        #expect(Self.queue(of: gateway, reaches: 0))
         let next = gateway.client()
         next.write(Self.request)
-        Thread.sleep(forTimeInterval: 0.1)
+        #expect(Self.queue(of: gateway, reaches: 1))
         gate.go.signal()
         #expect(first.readMessage()?.status == 200)
         gate.go.signal()
@@ -185,7 +193,7 @@ import Testing
         second.write(Self.request)
         let third = gateway.client()
         third.write(post("/v1/completions", #"{"model":"a/m"}"#))
-        Thread.sleep(forTimeInterval: 0.1)
+        #expect(Self.queue(of: gateway, reaches: 2))
         gateway.registry.publish(
             fleet(
                 revision: 2,

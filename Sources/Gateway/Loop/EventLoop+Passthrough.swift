@@ -48,11 +48,16 @@ extension EventLoop {
         shared.budget.count(second: now / 1_000_000_000)
         switch choosePassthrough(client) {
         case .none:
-            let scope = PassthroughScope(passthroughName(client), table.snapshot)
+            let scope = passthroughScope(client)
             guard let provider = scope.provider else { return refuse(client, .providerNotFound) }
             refuseUnavailable(client, provider: provider, "`\(passthroughName(client))`")
         case let choice: dispatch(client, choice)
         }
+    }
+
+    private func passthroughScope(_ client: ClientPointer) -> PassthroughScope {
+        let model = narrowingModel(client).map { String(decoding: $0, as: UTF8.self) }
+        return PassthroughScope(passthroughName(client), model: model, table.snapshot)
     }
 
     private func passthroughName(_ client: ClientPointer) -> String {
@@ -77,12 +82,11 @@ extension EventLoop {
 
     /// The runs within the name's scope: of those that serve the body's model, if any does.
     func passthroughRuns(_ client: ClientPointer) -> [Int] {
-        guard let path = path(client) else { return [] }
-        let scope = PassthroughScope(String(decoding: path.name, as: UTF8.self), table.snapshot)
+        let scope = passthroughScope(client)
         let within = (0..<table.runCount).filter { run in
             let route = table.runs[run]
             guard scope.holds(instance: route.name.string, provider: Int(route.provider)) else { return false }
-            return route.published || (scope.kind == .instance && !hasPublished(route.name))
+            return route.published || (scope.namesInstance && route.listens && !hasPublished(route.name))
         }
         guard let model = narrowingModel(client) else { return within }
         let serving = within.filter { serves(table.runs[$0].name, model) }

@@ -18,6 +18,8 @@ struct RunRoute: BitwiseCopyable {
     var basePath: ByteView
     /// Whether requests are routed here.
     var published: Bool
+    /// Whether something answers there as far as is known, published or not.
+    var listens: Bool
     /// Whether the server speaks TLS.
     var isTLS: Bool
     /// The context that it is spoken with; nil where that cannot be made.

@@ -103,7 +103,7 @@ struct RoutingTableBuilder {
         return RunRoute(
             cell: cell, name: arena.store(entry.run.instance), provider: provider, address: address,
             addressID: address.hash, lines: arena.store(lines), basePath: arena.store(clean(endpoint.basePath)),
-            published: entry.published, isTLS: endpoint.tls != nil, tls: tls,
+            published: entry.published, listens: entry.state.listens, isTLS: endpoint.tls != nil, tls: tls,
             tlsName: terminated(endpoint.tls?.serverName ?? "", &arena))
     }
 
@@ -116,5 +116,15 @@ struct RoutingTableBuilder {
     /// Configuration's words without what would break a head: the configuration refuses them, this makes sure.
     private static func clean(_ text: String) -> String {
         String(decoding: text.utf8.filter { ($0 >= 0x20 && $0 != 0x7f) || $0 == 0x09 }, as: UTF8.self)
+    }
+}
+
+extension InstanceState {
+    /// Whether an instance in it has something that answers.
+    var listens: Bool {
+        switch self {
+        case .warming, .ready, .unhealthy, .misconfigured, .draining, .stopping: return true
+        case .stopped, .starting, .loading, .connecting, .backoff, .failed, .quarantined: return false
+        }
     }
 }

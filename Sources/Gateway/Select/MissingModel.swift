@@ -14,10 +14,10 @@ enum MissingModel: Equatable {
             let id = String(selector[selector.index(after: slash)...])
             for (index, provider) in snapshot.providers.enumerated() {
                 guard provider.name == name || provider.hasInstance(name) else { continue }
-                if !provider.settled || knows(provider, id) { return .unavailable(provider: index) }
+                if !provider.settled || provider.knows(id) { return .unavailable(provider: index) }
             }
         }
-        for (index, provider) in snapshot.providers.enumerated() where knows(provider, selector) {
+        for (index, provider) in snapshot.providers.enumerated() where provider.knows(selector) {
             return .unavailable(provider: index)
         }
         // A bare id of a provider that never told its models cannot be called unknown while nothing has settled.
@@ -27,8 +27,11 @@ enum MissingModel: Equatable {
         }
         return .unknown
     }
+}
 
-    private static func knows(_ provider: ProviderEntry, _ id: String) -> Bool {
-        provider.knownModels.contains(id) || provider.instances.contains { $0.models.contains { $0.id == id } }
+extension ProviderEntry {
+    /// Whether it serves a model of that id, or has.
+    func knows(_ id: String) -> Bool {
+        knownModels.contains(id) || instances.contains { $0.models.contains { $0.id == id } }
     }
 }

@@ -4,6 +4,9 @@ extension HealthMonitor {
     /// Whether nothing is in flight, as far as anyone knows.
     var isIdle: Bool { inflight == 0 && (counters?.requests ?? 0) == 0 }
 
+    /// Whether a canary can tell if it lives.
+    var canBeAsked: Bool { plan.current != nil && !cannotTell }
+
     var isAsleep: Bool { counters?.isAsleep ?? false }
 
     /// Whether what unpublished it has passed, but for a real request.
@@ -36,19 +39,21 @@ extension HealthMonitor {
         updateAwaiting(at: now)
     }
 
+    /// Waiting begins with work. A sign of life while work is left begins it anew, and ends it where none is; that a client
+    /// has given up, or got an error of the front end's own, does neither.
     mutating func updateAwaiting(at now: Instant) {
         // A server that does not answer at all keeps everyone waiting.
         let isSilent = lanes.models.failures >= max(1, settings.configuration.unhealthyAfter)
         if !isIdle || failedRequestsSince != nil || isSilent {
-            awaitingSince = awaitingSince ?? failedRequestsSince ?? now
-        } else {
+            awaitingSince = max(awaitingSince ?? failedRequestsSince ?? now, lastEvidence)
+        } else if let since = awaitingSince, lastEvidence > since || !canBeAsked {
             awaitingSince = nil
         }
     }
 
     /// Where no canary can tell, the engine's own count of requests and its counters do, after twice the time.
     mutating func judgeSilence(at now: Instant) {
-        guard cannotTell || plan.current == nil, let hangDeadline, let requests = counters?.requests, requests > 0,
+        guard !canBeAsked, let hangDeadline, let requests = counters?.requests, requests > 0,
             now >= hangDeadline + settings.configuration.hangAfter, areCountersFrozen(at: now)
         else { return }
         condemn(hangReason("no canary can tell", at: now), at: now)

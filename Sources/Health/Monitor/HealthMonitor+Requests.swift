@@ -84,6 +84,7 @@ extension HealthMonitor {
         provenAt = now
         failedRequestsSince = nil
         failedRequests = 0
+        updateAwaiting(at: now)
         if stage == .warming { becomeWarm(at: now) }
     }
 
@@ -97,7 +98,9 @@ extension HealthMonitor {
         // The canary that made the work that waits is no second witness of it.
         if let hangDeadline, now >= hangDeadline, let awaitingSince, began > awaitingSince {
             lateFailures += 1
-            if lateFailures >= (areCountersFrozen(at: now) ? 1 : 2) {
+            // Where nothing waits any more, the canaries alone speak, and one of them is not enough.
+            let isSure = areCountersFrozen(at: now) && (!isIdle || failedRequests >= 2)
+            if isSure || lateFailures >= 2 {
                 return condemn(hangReason(reason, at: now), at: now)
             }
         }

@@ -33,11 +33,12 @@ extension HealthMonitor {
         case nil: break
         }
         if failedRequestsSince != nil { return earliest }
-        if let hangDeadline { return max(hangDeadline, (lastRequestEnd ?? hangDeadline) + settings.period) }
+        let confirming = hangDeadline.map { max($0, (lastRequestEnd ?? $0) + settings.period) }
         guard trouble == nil, settings.configuration.canary == .idle, settings.warmup == .auto, isIdle else {
-            return nil
+            return confirming
         }
-        return max(lastEvidence, lastRequestEnd ?? lastEvidence) + settings.canaryInterval
+        let idle = max(lastEvidence, lastRequestEnd ?? lastEvidence) + settings.canaryInterval
+        return confirming.map { min($0, idle) } ?? idle
     }
 
     mutating func sendDueProbes(at now: Instant) {
