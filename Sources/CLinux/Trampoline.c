@@ -58,8 +58,6 @@ void stoker_trampoline(int argc, char *const argv[]) {
         }
     }
     if (strcmp(argv[5], "-") != 0) write_file("/proc/self/oom_score_adj", argv[5]);
-    // The daemon may be ahead of its engines (Nice= of its unit); never they of anybody.
-    if (getpriority(PRIO_PROCESS, 0) < 0) setpriority(PRIO_PROCESS, 0, 0);
 
     // By system call: the C library hides its own two signals, which posix_spawn leaves ignored. All zeros is SIG_DFL.
     const uint64_t default_action[8] = {0};

@@ -22,14 +22,17 @@ public struct GatewayOptions: Sendable {
     public var loops: Int
     /// The build, as `stoker version` prints it.
     public var build: String
+    /// How its log looks.
+    public var log: GatewayLog.Style
     /// Time limits that are not configured: shorter ones are for tests.
     var patience = Patience()
 
     /// Options.
-    public init(registryPath: String, listeners: [Listener], loops: Int, build: String) {
+    public init(registryPath: String, listeners: [Listener], loops: Int, build: String, log: GatewayLog.Style = .json) {
         self.registryPath = registryPath
         self.listeners = listeners
         self.loops = loops
         self.build = build
+        self.log = log
     }
 }

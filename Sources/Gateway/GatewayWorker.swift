@@ -8,6 +8,7 @@ public enum GatewayWorker {
     /// status, 0 for a retirement that went its way.
     public static func run(_ options: GatewayOptions) -> Int32 {
         signal(SIGPIPE, SIG_IGN)
+        GatewayLog.style = options.log
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, SIGTERM)

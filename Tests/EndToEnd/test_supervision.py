@@ -358,6 +358,8 @@ def test_kill_of_the_supervisor_cuts_no_traffic(venv):
             stoker.process.wait()
             before = len(outcomes)
             eventually(lambda: len(outcomes) > before + 8, 10, "answers without a supervisor")
+            checked = stoker.cli("check", "--config", str(stoker.folder / "stoker.yaml"))
+            assert checked.returncode == 0 and "kept by the gateway of an earlier life" in checked.stderr, checked
             stoker.start()
             now = stoker.wait_state("chat-0", "ready")
             assert (now["pid"], now["run"]) == (engine["pid"], engine["run"])

@@ -23,6 +23,8 @@ extension Daemon {
         var chosen = environment.filter { wanted.contains($0.key) }
         // A gateway that crashes ends at once: whoever writes a backtrace first holds its clients up.
         chosen["SWIFT_BACKTRACE"] = "enable=no"
+        // Its stderr is ours: its lines look like ours.
+        chosen["STOKER_LOG"] = DaemonLog.destination(environment: environment).rawValue
         return chosen
     }
 

@@ -7,7 +7,7 @@ import Logging
 /// Where the daemon's log goes, decided once at start.
 public enum DaemonLog {
     /// The three ways.
-    public enum Destination: Sendable, Hashable {
+    public enum Destination: String, Sendable, Hashable {
         /// Lines for a person, on a terminal.
         case text
         /// One JSON object a line.

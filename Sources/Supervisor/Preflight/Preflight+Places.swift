@@ -31,6 +31,7 @@ extension Preflight {
             report.facts.append("a daemon runs in \(directories.runtime): whether ports are free was not tried")
             return
         }
+        let gateways = Set(GatewayPredecessor.find(StateFile("gateway.json", in: directories))?.all.map(\.pid) ?? [])
         let all =
             configuration.listen.map { ("listen", $0) } + configuration.admin.listen.map { ("admin.listen", $0) }
         for (setting, address) in all {
@@ -47,6 +48,12 @@ extension Preflight {
                     close(try ListeningSocket.bind(address, setting: setting).descriptor)
                 } catch {
                     if case .taken = error, let holder = PortHolder.find(port: port) {
+                        if let pid = holder.pid, gateways.contains(pid) {
+                            report.facts.append(
+                                "\(address) is kept by the gateway of an earlier life (pid \(pid)): a start takes it over"
+                            )
+                            continue
+                        }
                         report.add(
                             .error, setting,
                             "\(address) is taken by another process, \(holder.words): end it, or set \(setting) to "

@@ -51,7 +51,8 @@ enum Entry {
                 GatewayOptions(
                     registryPath: arguments.registry,
                     listeners: arguments.listeners.map { .init(descriptor: $0.descriptor, name: $0.name) },
-                    loops: arguments.loops, build: BuildInfo.version))
+                    loops: arguments.loops, build: BuildInfo.version,
+                    log: getenv(GatewayLog.variable).flatMap { .init(rawValue: String(cString: $0)) } ?? .json))
         } catch {
             Terminal.error("stoker gateway: \(error)")
             return ExitStatus.usage.rawValue

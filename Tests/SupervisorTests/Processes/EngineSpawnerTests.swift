@@ -34,7 +34,6 @@ struct EngineSpawnerTests {
             echo "stdin $(readlink /proc/$$/fd/0)"
             echo "files $(ulimit -Sn)"
             echo "oom $(cat /proc/$$/oom_score_adj)"
-            echo "nice $(cut -d' ' -f19 /proc/$$/stat)"
             grep -E '^Sig(Blk|Ign):' /proc/self/status
             echo "cgroup $(grep ^0:: /proc/$$/cgroup)"
             echo "args $@"
@@ -52,7 +51,6 @@ struct EngineSpawnerTests {
         #expect(lines.contains("stdin /dev/null"))
         #expect(lines.contains("files 512"))
         #expect(lines.contains("oom 100"))
-        #expect(lines.contains("nice 0"))
         #expect(lines.contains("SigBlk:\t0000000000000000"))
         #expect(lines.contains("SigIgn:\t0000000000000000"))
         if kind == .cgroup { #expect(lines.contains { $0.hasPrefix("cgroup ") && $0.hasSuffix("/i-chat-0") }) }
