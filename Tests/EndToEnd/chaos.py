@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -121,6 +122,7 @@ class Watcher:
     def __init__(self, stoker):
         self.address, self.headers = stoker.gateway.removeprefix("http://"), stoker.headers
         self.samples = collections.deque(maxlen=20_000)  # (asked, answered, ids)
+        self.told = {}  # when a process was watched, and dead, by word and pid
 
     def __enter__(self):
         script = pathlib.Path(__file__).with_name("watch.py")
@@ -139,8 +141,21 @@ class Watcher:
 
     def _read(self):
         for line in self._process.stdout:
-            asked, answered, ids = json.loads(line)
-            self.samples.append((asked, answered, frozenset(ids)))
+            first, second, third = json.loads(line)
+            if isinstance(first, str):
+                self.told[first, third] = second
+            else:
+                self.samples.append((first, second, frozenset(third)))
+
+    def kill(self, pid, model, within=30):
+        """Kills a process. Seconds from then to its death, for the kernel takes back its memory first; and from its death
+        until a model has left the list."""
+        print(pid, file=self._process.stdin, flush=True)
+        eventually(lambda: ("watched", pid) in self.told, 20, f"{pid} to be watched")
+        killed = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        died = eventually(lambda: self.told.get(("dead", pid)), 60, f"the end of {pid}") - killed
+        return died, max(0, self.gone(model, killed, within) - died)
 
     def until(self, since, right, what, within):
         """Seconds from `since` to the first answer, asked for later than that, of which `right(ids)` is true."""
@@ -168,7 +183,7 @@ class Row:
         self.count = 0
         self.requests = collections.Counter()
         self.codes = collections.Counter()
-        self.times = {"unpublished": [], "recovered": []}
+        self.times = {"died": [], "unpublished": [], "recovered": []}
         self.left = 0
         Row.all.append(self)
 
@@ -202,12 +217,13 @@ class Row:
             return f"{middle} {unit}" if len(values) == 1 else f"{middle} ({low}–{high}) {unit}"
         r = self.requests
         codes = ", ".join(f"{code} {count}" for code, count in sorted(self.codes.items()))
+        died = f"dead {spread(self.times['died'])} after the kill" if self.times["died"] else ""
         return [
             self.fault, str(self.count), *(str(r[k]) if r["sent"] else "" for k in ("sent", "succeeded")),
             (f"{r['clean']}" + (f" ({codes})" if codes else "")) if r["sent"] else "",
             (f"{r['lost']}" + (f", {r['refused']} refused" if r["refused"] else "")) if r["sent"] else "",
             spread(self.times["unpublished"]), spread(self.times["recovered"]), str(self.left) if self.count else "",
-            self.mark, self.note,
+            self.mark, "; ".join(note for note in (died, self.note) if note),
         ]
 
 

@@ -129,10 +129,10 @@ def test_kill_of_an_engines_process(machine, stoker, victim):
             target = machine.host_pid(before["pid"]) if victim == "head" else member(
                 machine, "a-0", {"engine": "VLLM::EngineCore", "worker": "VLLM::Worker"}[victim])
             killed = time.monotonic()
-            os.kill(target, signal.SIGKILL)
-            gone = watcher.gone("a/org/m", killed)
+            died, gone = watcher.kill(target, "a/org/m")
             before = again(stoker, "a-0", before)
-            row.add(unpublished=gone, recovered=time.monotonic() - killed, left=sum(harness.alive(p) for p in old))
+            row.add(died=died, unpublished=gone, recovered=time.monotonic() - killed,
+                    left=sum(harness.alive(p) for p in old))
     row.account(clients)
     row.within("unpublished", 0.1)
     assert row.left == 0 and clients.lost == [], clients.lost
@@ -181,8 +181,12 @@ if chaos.FULL:
                 target = booted.host_pid(before["pid"]) if what == "head" else member(
                     booted, "a-0", "VLLM::Worker" if what == "worker" else "VLLM::EngineCore")
                 began = time.monotonic()
-                os.kill(target, signal.SIGKILL if kill else signal.SIGSTOP)
-                gone = watcher.gone("a/tiny/llama", began, within=120)
+                if kill:
+                    died, gone = watcher.kill(target, "a/tiny/llama", within=120)
+                    row.times["died"].append(died)
+                else:
+                    os.kill(target, signal.SIGSTOP)
+                    gone = watcher.gone("a/tiny/llama", began, within=120)
                 before = again(real, "a-0", before, within=2 * harness.REAL_START)
                 row.add(unpublished=gone, recovered=time.monotonic() - began, left=sum(harness.alive(p) for p in old))
         if clients:

@@ -179,6 +179,43 @@ def test_every_exit_that_nobody_asked_for_is_a_failure(venv, code):
         stoker.wait_state("chat-0", "ready")
 
 
+def test_what_was_given_up_stays_so_over_a_crash_of_the_supervisor(venv, tmp_path):
+    """Until somebody asks for another start, a reload included; and restarts go on being counted."""
+    control = tmp_path / "control.json"
+    control.write_text(json.dumps({"exit_at_start": {"code": 1, "lines": ["RuntimeError: never"]}}))
+    bad = venv.provider("bad", restart="{ backoff: 10ms..20ms, start_budget: 2 }",
+                        env=json.dumps({"STANDIN_CONTROL": str(control)}))
+    stoker = Stoker(harness.config([venv.provider("good", restart=FAST), bad]))
+    with contextlib.closing(stoker):
+        stoker.start()
+        failed = stoker.wait_state("bad-0", "failed", within=30)
+        good = stoker.wait_state("good-0", "ready")
+        os.kill(good["pid"], signal.SIGKILL)
+        good = eventually(lambda: (i := stoker.instance("good-0"))["run"] == 2 and i["state"] == "ready" and i, 20, "run 2")
+        assert (good["restarts"], good["last_failure"]["kind"]) == (1, "killed"), good
+
+        def kept():
+            memories = json.loads((stoker.folder / "state" / "memories.json").read_text())["instances"]
+            return memories["good-0"]["restarts"] == 1 and memories["bad-0"].get("failed")
+
+        def told(instance, *keys):
+            return [instance[key] for key in keys] + [instance["last_failure"][key] for key in ("kind", "detail", "log_tail")]
+
+        eventually(kept, 10, "what is kept for the next life")
+        stoker.process.kill()
+        stoker.process.wait()
+        stoker.start()
+        now = stoker.wait_state("bad-0", "failed")
+        assert told(now, "run", "reason") == told(failed, "run", "reason")
+        now = stoker.wait_state("good-0", "ready")
+        assert told(now, "pid", "restarts") == told(good, "pid", "restarts")
+        stoker.cli("reload")
+        eventually(lambda: (i := stoker.instance("bad-0"))["run"] == failed["run"] + 2 and i["state"] == "failed", 30,
+                   "two other tries, by the reload")
+        assert stoker.stop() == 0
+        assert not (stoker.folder / "state" / "memories.json").exists()
+
+
 def test_a_stop_that_is_ignored_ends_the_whole_tree_all_the_same(venv):
     venv.faults(ignore_sigterm=True, grandchild=True)
     with Stoker(harness.config([venv.provider(timeouts="{ drain: 1s, stop: 1s }")])) as stoker:
@@ -351,15 +388,16 @@ def test_kill_of_the_supervisor_cuts_no_traffic(venv):
         clients = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
         for client in clients:
             client.start()
-        for _ in range(3):
+        for number in range(3):
             before = len(outcomes)
             eventually(lambda: len(outcomes) > before + 8, 10, "answers before the kill")
             stoker.process.kill()
             stoker.process.wait()
             before = len(outcomes)
             eventually(lambda: len(outcomes) > before + 8, 10, "answers without a supervisor")
-            checked = stoker.cli("check", "--config", str(stoker.folder / "stoker.yaml"))
-            assert checked.returncode == 0 and "kept by the gateway of an earlier life" in checked.stderr, checked
+            # The first file has a port of the kernel's choice.
+            checked = number and stoker.cli("check", "--config", str(stoker.folder / "stoker.yaml")).stderr
+            assert not number or "kept by the gateway of an earlier life" in checked, checked
             stoker.start()
             now = stoker.wait_state("chat-0", "ready")
             assert (now["pid"], now["run"]) == (engine["pid"], engine["run"])

@@ -30,7 +30,7 @@ extension Daemon {
         owners[name] = owner
         generations[name] = generation
         await owner.begin(
-            wanted: wishes[name] != .stop, inherited: registry.inherited(name), memory: handover?.instances?[name])
+            wanted: wishes[name] != .stop, inherited: registry.inherited(name), memory: earlierMemories[name])
         // Before it is found or started: it is not published for a moment first.
         if wishes[name] == .drain { Task { try? await owner.act(.drain) } }
     }
@@ -59,8 +59,10 @@ extension Daemon {
         lastGeneration += 1
         let generation = lastGeneration
         let chronicle = chronicle
+        let memories = memories
         let sink = OwnerSink(registry: registry, generation: generation) { record in
             chronicle.take(record)
+            if let memory = record.memory { memories.keep(memory, of: record.status.id) }
             observe(record)
         }
         let owner = InstanceOwner(plan: plan, services: services, sink: sink, earlierRuns: earlierRuns)
@@ -84,6 +86,7 @@ extension Daemon {
         plans[name] = nil
         generations[name] = nil
         wishes.forget(name)
+        memories.forget(name)
         chronicle.forget(instance: name)
         await registry.forget(instance: name, generation: generation)
     }

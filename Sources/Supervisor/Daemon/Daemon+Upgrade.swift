@@ -58,7 +58,11 @@ extension Daemon {
         handover.reload = number
         handover.gatewayRestarts = await keeper.restarts
         var memories: [String: InstanceMemory] = [:]
-        for (name, owner) in owners { memories[name] = await owner.bequest }
+        for (name, owner) in owners {
+            memories[name] = await owner.bequest
+            // The reload that this is part of gives it another try.
+            memories[name]?.failed = nil
+        }
         handover.instances = memories
         // A stop that was asked for before the pause comes first; one since then waits in the pipe.
         try? await Task.sleep(for: .milliseconds(20))

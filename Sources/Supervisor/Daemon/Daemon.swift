@@ -19,6 +19,9 @@ public actor Daemon {
     let spawner: EngineSpawner
     let accepted: AcceptedConfiguration
     var wishes: OperatorWishes
+    let memories: InstanceMemories
+    /// What the program before this one knew of each instance, in its own words or by the file that it has kept.
+    let earlierMemories: [String: InstanceMemory]
     /// Instances' numbers in socket names that servers of an earlier life may still listen by.
     let earlierNumbers: [String: Int]
     let prober: CurlProber
@@ -143,6 +146,10 @@ public actor Daemon {
         self.accepted = accepted
         goesOn = handover != nil || accepted.isSomethingLeft
         wishes = OperatorWishes(state.directories)
+        let memoryFile = StateFile("memories.json", in: state.directories)
+        // Where nothing is left of it, that life is over.
+        earlierMemories = handover?.instances ?? (goesOn ? InstanceMemories.read(memoryFile) : [:])
+        memories = InstanceMemories(memoryFile, earlier: earlierMemories)
         self.logger = logger
         notifier = SystemdNotifySocket()
         attachmentStore = AttachmentStore(state.directories)
@@ -303,6 +310,7 @@ public actor Daemon {
         unlink(registryServer.path)
         StopMark(state.directories).clear()
         wishes.clear()
+        memories.clear()
         logger.info("stoker has stopped")
         return 0
     }

@@ -43,6 +43,10 @@ struct StateInspection {
             StateFile(path: "\(state)/wishes.json", spare: nil), "what was stopped or drained by hand is started again",
             decodes([String: OperatorCommand].self))
         inspect(
+            StateFile("memories.json", in: directories),
+            "restarts are counted from nought, and what was given up is started",
+            decodes(InstanceMemories.Kept.self))
+        inspect(
             StateFile(path: "\(state)/known-models.json", spare: nil), "models are known again once they are served",
             decodes([String: Set<String>].self))
         inspect(

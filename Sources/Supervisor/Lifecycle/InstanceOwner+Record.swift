@@ -43,6 +43,7 @@ extension InstanceOwner {
                 restarts: lifecycle.restartsByKind, readyAfter: lifecycle.readyAfter,
                 probes: monitor?.probeDurations ?? [:]))
         record.isProven = lifecycle.works && lifecycle.ending == nil
+        record.memory = lifecycle.memory
         return record
     }
 

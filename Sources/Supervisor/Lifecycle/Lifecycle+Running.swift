@@ -88,13 +88,14 @@ extension Lifecycle {
         }
     }
 
-    /// The next run is started; its launch ends what cannot be taken over.
+    /// The next run is started; its launch ends what cannot be taken over. What was given up stays so.
     mutating func nothingToAdopt(_ now: Instant, _ actions: inout [Action]) {
         guard isAdopting else { return }
         isLaunching = false
         isAdopting = false
         earlyExit = nil
         guard ending == nil else { return settle(permanent: nil, now, &actions) }
+        if let rememberedFailure { return enter(.failed, rememberedFailure, now, &actions) }
         start("the daemon started", now, &actions)
     }
 

@@ -97,6 +97,8 @@ public struct Lifecycle: Sendable {
     var isBeingReplaced = false
     /// Since when the run that may be taken over was ready, where the program before this one has said so.
     var rememberedReady: Instant?
+    /// Why it was given up in an earlier life of the daemon, and nobody has asked for another start since.
+    var rememberedFailure: String?
     /// Nothing is in flight on the present run: true until it is offered for the first time.
     var isDrained = true
     /// The launch or the taking over of the present run has not been answered.

@@ -22,6 +22,9 @@ public struct InstanceRecord: Sendable, Hashable {
     /// Whether its last real request worked and nothing was said against it since: it could be published.
     public var isProven = false
 
+    /// What the next life of the daemon needs to know of it; nil where it is attached.
+    var memory: InstanceMemory?
+
     /// A record.
     public init(
         provider: String, kind: ProviderKind, status: InstanceStatus, entries: [InstanceEntry], settled: Bool,

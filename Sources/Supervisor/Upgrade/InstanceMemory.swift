@@ -1,7 +1,7 @@
 import Fleet
 
-/// What a launched instance went through, as far as nobody else knows it: given to the program that takes over in place.
-/// Instants stay what they are: it is the same boot.
+/// What a launched instance went through, as far as nobody else knows it: given to the program that takes over in place, and
+/// kept for the one that is started after a crash. Instants stay what they are: it is the same boot.
 public struct InstanceMemory: Codable, Sendable, Hashable {
     /// The run that it speaks of.
     var run: UInt64
@@ -17,6 +17,8 @@ public struct InstanceMemory: Codable, Sendable, Hashable {
     var spent: RestartPolicy.Spent?
     /// Since when the run has been ready, if it has.
     var readySince: Instant?
+    /// Why it was given up, if it is.
+    var failed: String?
     /// How far its log was read and forwarded, in bytes.
     var logRead: Int64?
 }
@@ -26,7 +28,8 @@ extension Lifecycle {
     var memory: InstanceMemory {
         InstanceMemory(
             run: run, restarts: restarts, restartsByKind: restartsByKind, readyAfter: readyAfter,
-            lastFailure: lastFailure, spent: policy.spent, readySince: readySince)
+            lastFailure: lastFailure, spent: policy.spent, readySince: readySince,
+            failed: state == .failed ? reason : nil)
     }
 
     /// Takes what the program before this one knew; before anything else happens.
@@ -36,6 +39,8 @@ extension Lifecycle {
         readyAfter = memory.readyAfter
         lastFailure = memory.lastFailure
         if let spent = memory.spent { policy.spent = spent }
-        if memory.run == run { rememberedReady = memory.readySince }
+        guard memory.run == run else { return }
+        rememberedReady = memory.readySince
+        rememberedFailure = memory.failed
     }
 }

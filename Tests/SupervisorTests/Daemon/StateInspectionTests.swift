@@ -32,7 +32,9 @@ struct StateInspectionTests {
     @Test(
         "what is corrupt is set aside, and said: with what is lost by it",
         arguments: [
-            "instances/chat-0.json", "gateway.json", "attached.json", "wishes.json", "known-models.json", "epoch",
+            "instances/chat-0.json", "gateway.json", "attached.json", "wishes.json", "memories.json",
+            "known-models.json",
+            "epoch",
         ],
         ["", "{", "\u{0}\u{0}\u{0}", "[1,2,3]"])
     func corrupt(name: String, text: String) {

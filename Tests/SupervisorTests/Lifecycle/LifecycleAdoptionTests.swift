@@ -22,6 +22,52 @@ struct LifecycleAdoptionTests {
         #expect(script.take() == [.record, .launch(1)])
     }
 
+    @Test("what was given up stays so with its reason, until somebody asks for another start")
+    func givenUp() throws {
+        var before = LifecycleScript({ restart, _ in restart.startBudget = 1 }, lastRun: 3)
+        before.load()
+        before.feed(.nothingToAdopt(3))
+        before.feed(.launched(4, pid: 100))
+        before.feed(.exited(4, .code(1)))
+        before.clean()
+        #expect(before.state == .failed)
+        let memory = before.machine.memory
+
+        var script = LifecycleScript(lastRun: 4)
+        script.machine.remember(memory)
+        script.begin()
+        _ = script.take()
+        script.feed(.nothingToAdopt(4))
+        #expect(script.take() == [.record])
+        #expect(script.state == .failed && script.machine.reason == before.machine.reason)
+        #expect(script.machine.lastFailure == before.machine.lastFailure)
+        script.feed(.command(.start, waiter: 1))
+        #expect(script.take().contains(.launch(5)))
+
+        // Of another run it says nothing about this one.
+        var later = LifecycleScript(lastRun: 5)
+        later.machine.remember(memory)
+        later.begin()
+        later.feed(.nothingToAdopt(5))
+        #expect(later.take().contains(.launch(6)))
+    }
+
+    @Test("budgets and counts go on where they were")
+    func budgets() {
+        var before = LifecycleScript({ restart, _ in restart.budget = 1 })
+        before.becomeReady()
+        before.crash()
+        before.pass(.seconds(5))
+        #expect(before.machine.restarts == 1)
+        var script = LifecycleScript({ restart, _ in restart.budget = 1 }, lastRun: before.run)
+        script.machine.remember(before.machine.memory)
+        script.begin()
+        script.feed(.adopted(before.run, pid: 77, published: Self.models))
+        #expect(script.machine.restarts == 1)
+        script.crash()
+        #expect(script.state == .failed, "the second crash within the window: \(script.machine.reason)")
+    }
+
     @Test("what gateways route to is ready at once, in its old run")
     func published() {
         var script = Self.looking()
