@@ -57,7 +57,7 @@ test-end-to-end: build
 chaos: build real-vllm ## Injects every fault many times and keeps the table in docs/reliability.md (as root)
 	$(SWIFT) build $(RELEASE) --product vllm-stand-in
 	@BIN=$(BIN) STAND_IN=.build/release/vllm-stand-in STOKER_CHAOS=full STOKER_CHAOS_TABLE=docs/reliability.md \
-		scripts/test-end-to-end -s Tests/EndToEnd/test_chaos.py
+		scripts/test-end-to-end -s Tests/EndToEnd/test_chaos.py Tests/EndToEnd/test_chaos_around.py
 
 lint: deps
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests

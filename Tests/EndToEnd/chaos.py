@@ -16,10 +16,15 @@ import sys
 import threading
 import time
 
+import harness
 from harness import eventually
 
 FULL = os.environ.get("STOKER_CHAOS") == "full"
 TABLE = os.environ.get("STOKER_CHAOS_TABLE")
+FAST = "{ backoff: 50ms..1s, budget: 1000 in 10m }"
+QUICK = "{ drain: 1s, stop: 1s }"
+HEALTH = "{ interval: 500ms, timeout: 1s, hang_after: 3s }"
+GONE = {"head": "the API server", "engine": "EngineCore", "worker": "a worker"}
 
 
 def rounds(short, full):
@@ -226,6 +231,60 @@ class Row:
             self.mark, "; ".join(note for note in (died, self.note) if note),
         ]
 
+
+def two(machine, **keys):
+    """Two providers of one model: each is listed by itself, and the model's bare name goes to both."""
+    machine.configure(*(machine.provider(name, restart=FAST, **keys) for name in ("a", "b")), health=HEALTH)
+
+
+def started(machine, stoker, *names):
+    machine.systemctl("start", "stoker")
+    return [stoker.ready(name) for name in names]
+
+
+def tree(machine, name):
+    return machine.processes().get(f"i-{name}", [])
+
+
+def member(machine, name, title):
+    """The host's pid of a process of an instance's tree by its title."""
+    return next(pid for pid in tree(machine, name) if harness.command_line(pid).startswith(title))
+
+
+def again(stoker, name, before, within=60):
+    """Waits for the next run of an instance to be ready."""
+    return eventually(lambda: (i := stoker.instance(name))["state"] == "ready" and i["run"] > before["run"] and i,
+                      within, f"the next run of {name} ({stoker._brief()})")
+
+
+def restarted(machine, before, within=30):
+    """Waits until systemd has another main process, active; says how long that took."""
+    began = time.monotonic()
+    eventually(lambda: machine.main_pid() not in (0, before) and machine.show("ActiveState") == "active", within,
+               "another supervisor, active")
+    return time.monotonic() - began
+
+
+def notice(stoker, words, within=30):
+    """Waits until status says it, or says it no more."""
+    return eventually(lambda: next((n for n in stoker.status()["notices"] if words in n), None), within,
+                      f"a notice with '{words}' (there are: {stoker.status()['notices']})")
+
+
+def mended(stoker, words, within=40):
+    eventually(lambda: not any(words in n for n in stoker.status()["notices"]), within, f"'{words}' to be taken back")
+
+
+# What cannot be done to this machine, said where the table is read: fault, mark, who holds it.
+ELSEWHERE = [
+    ("OOM kill of an engine's process", "the reason says so; the others live; never the supervisor",
+     "no memory controller here: EngineEndTests, by a fake cgroup tree; the unit's OOMScoreAdjust=: test_systemd.py"),
+    ("the clock is set back by an hour", "nothing changes but the times that people read",
+     "a machine has one wall clock, which no test sets: ClockTests, with a virtual one"),
+    ("a process that SIGKILL does not end", "`quarantined`; nothing is started beside it",
+     "LifecycleTests, in virtual time"),
+    ("systemctl reload with a new binary", "0 failed requests, streams uncut", "test_upgrade.py"),
+]
 
 HEADS = ["fault", "times", "sent", "succeeded", "failed cleanly", "lost", "unpublished after", "recovered after",
          "left over", "mark", "note"]

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import httpx
 
 BIN = os.environ["STOKER_TEST_BIN"]
 STAND_IN = os.environ.get("STOKER_TEST_STAND_IN", "")
+ADDRESSES = {"STOKER_LISTEN": "127.0.0.1:0", "STOKER_ADMIN_LISTEN": "127.0.0.1:0"}
 MODELS = pathlib.Path(os.environ.get("STOKER_TEST_MODELS", "."))
 VLLM = os.environ.get("STOKER_TEST_VLLM", "")
 FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "Fixtures"
@@ -290,6 +292,23 @@ class Stoker:
         return subprocess.run(
             [BIN, *arguments], env=self.env, capture_output=True, text=True, timeout=options.pop("timeout", 60), **options
         )
+
+
+def command(folder, *arguments, env=None, config=None, within=60):
+    """A command with directories of its own; configuration text becomes `stoker.yaml`."""
+    if config is not None:
+        (folder / "stoker.yaml").write_text(config)
+        arguments = (*arguments, "--config", "stoker.yaml")
+    base = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "STATE_DIRECTORY": str(folder / "state"),
+            "RUNTIME_DIRECTORY": str(folder / "run"), "STOKER_LOG": "text"}
+    return subprocess.run([BIN, *arguments], env={**base, **(env or {})}, cwd=folder, capture_output=True, text=True,
+                          timeout=within, stdin=subprocess.DEVNULL)
+
+
+def admin_address(stoker):
+    """The admin side's TCP address, which the log tells."""
+    found = re.search(r"The admin side listens.*?(127\.0\.0\.1:\d+)", stoker.log_text())
+    return f"http://{found.group(1)}"
 
 
 @dataclasses.dataclass

@@ -1,6 +1,5 @@
 """The packaged unit under a real systemd, on the stand-in. Skipped, with the reason, where no machine can be made."""
 
-import contextlib
 import os
 import pathlib
 import signal
@@ -15,26 +14,6 @@ import systemd_machine
 from harness import eventually
 
 BODY = {"model": "chat/org/m", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-@pytest.fixture(scope="module")
-def booted():
-    with systemd_machine.Machine() as machine:
-        yield machine
-
-
-@pytest.fixture
-def machine(booted):
-    booted.reset()
-    booted.configure(booted.provider())
-    yield booted
-    booted.reset()
-    booted.restore()
-
-
-@pytest.fixture
-def stoker(machine):
-    return systemd_machine.Client(machine)
 
 
 class Load:

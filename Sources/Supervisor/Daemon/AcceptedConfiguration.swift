@@ -38,14 +38,12 @@ struct AcceptedConfiguration: Sendable {
         if let keys = try? JSONEncoder().encode(loaded.keys) { _ = SystemFile.replace(keysPath, with: Array(keys)) }
     }
 
-    /// Keeps a configuration that is about to be applied, and the text before it: until all of it is applied, instances may
-    /// run by either.
+    /// Keeps the text before a configuration that is about to be applied: until all of it is applied, instances may run by
+    /// either. ``keep(_:)`` comes next.
     func begin(_ loaded: ConfigurationSource.Loaded) {
-        if let text, text != loaded.text {
-            let texts = [text] + earlierTexts.prefix(Self.mostEarlier - 1)
-            if let data = try? JSONEncoder().encode(texts) { _ = SystemFile.replace(earlierPath, with: Array(data)) }
-        }
-        keep(loaded)
+        guard let text, text != loaded.text else { return }
+        let texts = [text] + earlierTexts.prefix(Self.mostEarlier - 1)
+        if let data = try? JSONEncoder().encode(texts) { _ = SystemFile.replace(earlierPath, with: Array(data)) }
     }
 
     /// All of the last one is applied.

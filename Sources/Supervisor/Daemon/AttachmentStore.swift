@@ -27,6 +27,12 @@ struct AttachmentStore: Sendable {
         return found
     }
 
+    /// The same as lines, in order of names; nil where nothing clashes.
+    static func clashText(of names: some Collection<String>, with configuration: Configuration) -> String? {
+        let found = clashes(of: names, with: configuration).sorted { $0.key < $1.key }.map(\.value)
+        return found.isEmpty ? nil : found.joined(separator: "\n")
+    }
+
     /// By name; nothing where there is no file that can be read.
     func load() -> [String: Attachment] {
         guard let data = try? Data(contentsOf: URL(filePath: path)) else { return [:] }

@@ -30,7 +30,8 @@ extension Daemon {
         owners[name] = owner
         generations[name] = generation
         await owner.begin(
-            wanted: wishes[name] != .stop, inherited: registry.inherited(name), memory: earlierMemories[name])
+            wanted: wishes[name] != .stop, inherited: registry.inherited(name),
+            memory: earlierMemories.removeValue(forKey: name))
         // Before it is found or started: it is not published for a moment first.
         if wishes[name] == .drain { Task { try? await owner.act(.drain) } }
     }

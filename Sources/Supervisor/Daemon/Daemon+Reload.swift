@@ -75,10 +75,7 @@ extension Daemon {
         guard let new = loaded.configuration else {
             throw .refused(loaded.problems.map(\.description).joined(separator: "\n"))
         }
-        let clashes = AttachmentStore.clashes(of: attachments.keys, with: new)
-        guard clashes.isEmpty else {
-            throw .refused(clashes.sorted { $0.key < $1.key }.map(\.value).joined(separator: "\n"))
-        }
+        if let clashes = AttachmentStore.clashText(of: attachments.keys, with: new) { throw .refused(clashes) }
         return (loaded, new)
     }
 

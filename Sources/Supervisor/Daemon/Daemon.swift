@@ -21,7 +21,7 @@ public actor Daemon {
     var wishes: OperatorWishes
     let memories: InstanceMemories
     /// What the program before this one knew of each instance, in its own words or by the file that it has kept.
-    let earlierMemories: [String: InstanceMemory]
+    var earlierMemories: [String: InstanceMemory]
     /// Instances' numbers in socket names that servers of an earlier life may still listen by.
     let earlierNumbers: [String: Int]
     let prober: CurlProber

@@ -42,9 +42,8 @@ public struct Rehearsal: Sendable {
             return 2
         }
         let attached = AttachmentStore(source.directories).load()
-        let clashes = AttachmentStore.clashes(of: attached.keys, with: new)
-        guard clashes.isEmpty else {
-            for clash in clashes.sorted(by: { $0.key < $1.key }) { writeLine(clash.value) }
+        if let clashes = AttachmentStore.clashText(of: attached.keys, with: new) {
+            writeLine(clashes)
             return 2
         }
         let problems = unreadableState(source.directories)
