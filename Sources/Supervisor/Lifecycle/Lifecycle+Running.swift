@@ -28,6 +28,7 @@ extension Lifecycle {
         isDrained = true
         startedAt = now
         readySince = nil
+        rememberedFailure = nil
         models = []
         pid = nil
         backoffUntil = nil

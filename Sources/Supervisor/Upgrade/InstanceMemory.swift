@@ -29,7 +29,7 @@ extension Lifecycle {
         InstanceMemory(
             run: run, restarts: restarts, restartsByKind: restartsByKind, readyAfter: readyAfter,
             lastFailure: lastFailure, spent: policy.spent, readySince: readySince,
-            failed: state == .failed ? reason : nil)
+            failed: state == .failed ? reason : rememberedFailure)
     }
 
     /// Takes what the program before this one knew; before anything else happens.
