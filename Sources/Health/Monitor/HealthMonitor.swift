@@ -11,6 +11,7 @@ import Fleet
 /// - Hung is: work in flight, no byte, counters still for `hang_after`, and then a canary that fails. Where counters are
 ///   missing two canaries must fail; where no canary can tell (audio, a server too busy), the engine's own count of
 ///   requests must stand still for twice `hang_after`.
+/// - Work that waits is what is in flight, and what was given up without a byte: until a sign of life comes after it.
 /// - An idle engine is asked by a canary after half of `hang_after` (at most 30 s) without a sign of life. Two failures in
 ///   a row unpublish it; it is condemned by the rule above, its canary being the work in flight.
 /// - 503 of a request is busy, not dead; 401 and a wrong server are misconfigured and heal by themselves; what was

@@ -31,7 +31,7 @@ extension Daemon {
         generations[name] = generation
         await owner.begin(
             wanted: wishes[name] != .stop, inherited: registry.inherited(name),
-            memory: earlierMemories.removeValue(forKey: name))
+            memory: earlierMemories[name])
         // Before it is found or started: it is not published for a moment first.
         if wishes[name] == .drain { Task { try? await owner.act(.drain) } }
     }

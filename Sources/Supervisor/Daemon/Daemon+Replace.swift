@@ -144,6 +144,9 @@ extension Daemon {
     private func forgetReplacement(_ plan: InstancePlan) async {
         guard let (_, generation) = pending[plan.name] else { return }
         await registry.forget(instance: plan.name, generation: generation)
+        // What is remembered is what the one that stays went through.
+        memories.forget(plan.name)
+        if let memory = await owners[plan.name]?.record.memory { memories.keep(memory, of: plan.name) }
     }
 
     /// Makes an instance anew that a person has stopped or drained.

@@ -262,6 +262,9 @@ public actor Daemon {
         await spawner.limitStarts(to: configuration.startsAtOnce)
         for provider in configuration.providers { await add(provider) }
         await restoreAttachments()
+        // Whoever comes to have the name of one that is gone begins anew.
+        for name in earlierMemories.keys where plans[name] == nil { memories.forget(name) }
+        earlierMemories = [:]
         // Of what a person has stopped nothing shall run.
         let keys = Set(plans.filter { wishes[$0.key] != .stop }.values.map(\.key))
         Task { await self.endLeftovers(keeping: keys) }

@@ -22,6 +22,10 @@ struct InstanceMemoriesTests {
         #expect(InstanceMemories.read(file, boot: "another").isEmpty)
         memories.forget("embed-0")
         #expect(await eventually { InstanceMemories.read(file).keys.sorted() == ["chat-0"] })
+        // A replacement that came to nothing: the older run speaks again.
+        memories.forget("chat-0")
+        memories.keep(Self.memory(run: 1, restarts: 7), of: "chat-0")
+        #expect(await eventually { InstanceMemories.read(file) == ["chat-0": Self.memory(run: 1, restarts: 7)] })
     }
 
     @Test("a stop of the daemon ends it")
