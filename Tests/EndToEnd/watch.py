@@ -1,9 +1,9 @@
 """Asks a gateway for its models again and again, and sees processes die, in a process of its own: what it sees waits for no
 other thread of the tests.
 
-`watch.py HOST:PORT`, the request's headers as one line of JSON on stdin, then the pid of each process to watch. Each answer is
-a line on stdout, `[asked, answered, [id, …]]`, `["watched", when, pid]` and `["dead", when, pid]` tell of a process; in seconds of the monotonic clock, which all
-processes share. It ends with its stdin.
+`watch.py HOST:PORT`, the request's headers as one line of JSON on stdin, then the pid of each process to watch. Lines on
+stdout: each answer is `[asked, answered, [id, …]]`, of a process `["watched", when, pid]` and `["dead", when, pid]` tell; in
+seconds of the monotonic clock, which all processes share. It ends with its stdin.
 """
 
 import http.client
